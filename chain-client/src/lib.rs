@@ -1,1 +1,3 @@
-//! chain-client
+//! What chains ask and what we answer. No MPC.
+
+pub mod proto;
