@@ -1,3 +1,27 @@
-//! What chains ask and what we answer. No MPC.
+//! What chains ask, and what we answer. No MPC, no peers.
+//!
+//! | Room | Holds |
+//! | --- | --- |
+//! | [`proto`] | the wire: generated messages, clients, and servers under the feature `server` |
+//! | [`name`] | chain, height, request, key type, endpoint |
+//! | [`request`] | requests and what became of them |
+//! | [`reading`] | facts with the endpoint and height they were read from |
+//! | [`answer`] | canonical bytes, and their check by the chain's own rule |
+//! | [`submission`] | signed transactions, hints, receipts |
+//!
+//! The facts all of this relies on stand in `docs/zrchain.md`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod answer;
+pub mod name;
 pub mod proto;
+pub mod reading;
+pub mod request;
+pub mod submission;
+
+pub use answer::{Answer, AnswerError, Question};
+pub use name::{ChainId, EndpointId, Height, KeyType, RequestId, RequestKind};
+pub use reading::{AccountFacts, Block, ChainKey, KeyringFacts, MixedReading, Pinned, Reading, Scan, TreasuryFacts};
+pub use request::{Ask, LowWater, Request, Standing, Status};
+pub use submission::{Hint, Receipt, SignedTx, TxHash};
