@@ -7,6 +7,8 @@
 //! | [`request`] | requests and what became of them |
 //! | [`reading`] | facts with the endpoint and height they were read from |
 //! | [`answer`] | canonical bytes, and their check by the chain's own rule |
+//! | [`endpoint`] | several nodes of one chain: preference, failover, bounded waits |
+//! | [`zrchain`] | reads a zrChain, sends to it |
 //! | [`submission`] | signed transactions, hints, receipts |
 //!
 //! The facts all of this relies on stand in `docs/zrchain.md`.
@@ -14,14 +16,18 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod answer;
+pub mod endpoint;
 pub mod name;
 pub mod proto;
 pub mod reading;
 pub mod request;
 pub mod submission;
+pub mod zrchain;
 
 pub use answer::{Answer, AnswerError, Question};
+pub use endpoint::{Endpoint, EndpointError, EndpointHealth, ReadError, Settings};
 pub use name::{ChainId, EndpointId, Height, KeyType, RequestId, RequestKind};
 pub use reading::{AccountFacts, Block, ChainKey, KeyringFacts, MixedReading, Pinned, Reading, Scan, TreasuryFacts};
 pub use request::{Ask, LowWater, Request, Standing, Status};
 pub use submission::{Hint, Receipt, SignedTx, TxHash};
+pub use zrchain::ZrChain;
