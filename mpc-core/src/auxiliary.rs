@@ -40,7 +40,7 @@ impl Level {
     }
 }
 
-/// Parameters that protect nothing: moduli of 1024 bits and slack far below what the proofs need.
+/// Parameters that protect nothing: moduli of 1040 bits and slack far below what the proofs need.
 #[cfg(feature = "testing")]
 #[derive(Clone, Debug)]
 pub(crate) struct Toy;
@@ -50,9 +50,9 @@ mod toy {
     use super::Toy;
     cggmp24::define_security_level!(Toy {
         kappa_bits: 256,
-        rsa_prime_bitlen: 512,
-        rsa_pubkey_bitlen: 1023,
-        epsilon: 64,
+        rsa_prime_bitlen: 520,
+        rsa_pubkey_bitlen: 1039,
+        epsilon: 320,
         ell: 256,
         ell_prime: 640,
         m: 128,

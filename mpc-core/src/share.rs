@@ -142,6 +142,9 @@ impl KeyInfo {
     /// Checks and keeps the points of a key.
     pub(crate) fn from_points<E: KeyCurve>(threshold: Threshold, points: PublicShares<E>) -> Result<Self, DecodeError> {
         dirty_info(threshold, &points).is_valid().map_err(|error| DecodeError::inconsistent(&error))?;
+        if fewer_suffice(threshold, &points) {
+            return Err(DecodeError::inconsistent("fewer parties than the threshold hold the key"));
+        }
         let group_key = point_bytes::<E>(&points.group);
         let key_id = KeyId::of(E::SUITE, &group_key);
         Ok(Self { threshold, group_key, key_id, points: E::wrap(points) })
@@ -166,6 +169,23 @@ fn dirty_info<E: KeyCurve>(threshold: Threshold, points: &PublicShares<E>) -> Di
         }),
         chain_code: None,
     }
+}
+
+/// Whether one party less than the threshold could sign: the shares lie on a polynomial of too low a degree.
+fn fewer_suffice<E: KeyCurve>(threshold: Threshold, points: &PublicShares<E>) -> bool {
+    let fewer: Vec<_> = threshold.parties().take(usize::from(threshold.need()) - 1).collect();
+    let weighted =
+        fewer.iter().zip(&points.shares).map(|(party, share)| Some(weight_at_zero::<E>(*party, &fewer)? * share));
+    weighted.sum::<Option<Point<E>>>().is_none_or(|sum| sum == points.group)
+}
+
+/// λ of `party` for interpolation at zero over the evaluation points of `parties`; `None` if they are not distinct.
+pub(crate) fn weight_at_zero<E: Curve>(party: PartyIndex, parties: &[PartyIndex]) -> Option<Scalar<E>> {
+    let own = evaluation_point::<E>(party);
+    parties.iter().filter(|other| **other != party).try_fold(Scalar::one(), |product, other| {
+        let other = evaluation_point::<E>(*other);
+        Some(product * other * (other - own).invert()?)
+    })
 }
 
 /// Where the secret polynomial is evaluated for `party`: `index + 1`, never zero.

@@ -42,7 +42,7 @@ impl Cggmp24 {
         Self { level: Level::Standard }
     }
 
-    /// A level that anybody can break and that runs in milliseconds: 1024-bit moduli. For tests.
+    /// A level that anybody can break and that runs in milliseconds: 1040-bit moduli. For tests.
     #[cfg(feature = "testing")]
     pub const fn toy() -> Self {
         Self { level: Level::Toy }

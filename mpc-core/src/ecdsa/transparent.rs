@@ -16,7 +16,7 @@ use crate::{
     exchange::Exchange,
     party::{PartyIndex, SignerSet},
     session::{Refused, Session, own_randomness},
-    share::{KeyShare, Points, PublicShares, Secret, evaluation_point},
+    share::{KeyShare, Points, PublicShares, Secret, weight_at_zero},
     suite::{exposed, scalar_from_be},
     wire::{Protocol, Run},
 };
@@ -76,7 +76,9 @@ fn presigned(
     let (Secret::Secp256k1(secret), Points::Secp256k1(points)) = (share.secret(), share.info().points()) else {
         return Err(Abort::local("key share is not one of secp256k1"));
     };
-    let weight = |party| lagrange_at_zero(party, signers).ok_or_else(|| Abort::local("signers are not distinct"));
+    let weight = |party| {
+        weight_at_zero::<Secp256k1>(party, signers.as_slice()).ok_or_else(|| Abort::local("signers are not distinct"))
+    };
     let inverse = k.invert();
     let portion = Scalar::from(u16::try_from(signers.len()).unwrap_or(u16::MAX))
         .invert()
@@ -98,13 +100,4 @@ fn presigned(
 
 fn public_share(points: &PublicShares<Secp256k1>, party: PartyIndex) -> Option<NonZero<Point<Secp256k1>>> {
     points.shares.get(usize::from(party.get())).copied()
-}
-
-/// λ of `party` for interpolation at zero over the signers' evaluation points.
-fn lagrange_at_zero(party: PartyIndex, signers: &SignerSet) -> Option<Scalar<Secp256k1>> {
-    let own = evaluation_point::<Secp256k1>(party);
-    signers.iter().filter(|other| *other != party).try_fold(Scalar::one(), |product, other| {
-        let other = evaluation_point::<Secp256k1>(other);
-        Some(product * other * (other - own).invert()?)
-    })
 }

@@ -86,17 +86,25 @@ fn every_prepared_set_is_complete_and_no_prime_occurs_twice() {
     }
 }
 
-/// How the prepared sets were made: `cargo test --release -p mpc-core --features testing -- --ignored prepare --nocapture`.
-#[test]
-#[ignore = "writes the committed data files; minutes of computation"]
-fn prepare_primes() {
+/// How the data files were made: `cargo test -p mpc-core --features testing -- --ignored prepare`.
+fn prepare(bits: u32, path: &str) {
     let mut rng = ChaCha20Rng::from_entropy();
-    for (bits, path) in [(TOY_BITS, "toy.bin"), (STANDARD_BITS, "standard.bin")] {
-        let mut file = Vec::new();
-        for _ in 0..PREPARED_SETS {
-            let primes = Search::new(bits).run(2, &AtomicBool::new(false), &|_| {}, &mut rng).unwrap();
-            file.extend_from_slice(&primes.encode());
-        }
-        std::fs::write(format!("{}/src/primes/prepared/{path}", env!("CARGO_MANIFEST_DIR")), file).unwrap();
+    let mut file = Vec::new();
+    for _ in 0..PREPARED_SETS {
+        let primes = Search::new(bits).run(2, &AtomicBool::new(false), &|_| {}, &mut rng).unwrap();
+        file.extend_from_slice(&primes.encode());
     }
+    std::fs::write(format!("{}/src/primes/prepared/{path}", env!("CARGO_MANIFEST_DIR")), file).unwrap();
+}
+
+#[test]
+#[ignore = "writes a committed data file"]
+fn prepare_toy_primes() {
+    prepare(TOY_BITS, "toy.bin");
+}
+
+#[test]
+#[ignore = "writes a committed data file; minutes of computation"]
+fn prepare_standard_primes() {
+    prepare(STANDARD_BITS, "standard.bin");
 }
