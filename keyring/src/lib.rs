@@ -1,1 +1,6 @@
 //! keyring
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod clock;
+pub mod identity;
+pub mod tag;
