@@ -3,5 +3,6 @@
 
 pub mod clock;
 pub mod identity;
+pub mod roster;
 pub mod store;
 pub mod tag;
