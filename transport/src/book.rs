@@ -1,6 +1,11 @@
 //! The peer book: who may talk to us, where they listen, and under which roster. Valid by construction.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
@@ -26,6 +31,20 @@ pub struct AddressError(String);
 impl Address {
     pub(crate) fn multiaddr(&self) -> &Multiaddr {
         &self.0
+    }
+
+    /// The TCP socket address, or `None` for QUIC.
+    pub(crate) fn tcp(&self) -> Option<SocketAddr> {
+        let mut parts = self.0.iter();
+        let ip: IpAddr = match parts.next()? {
+            Protocol::Ip4(ip) => ip.into(),
+            Protocol::Ip6(ip) => ip.into(),
+            _ => return None,
+        };
+        match parts.next()? {
+            Protocol::Tcp(port) => Some((ip, port).into()),
+            _ => None,
+        }
     }
 
     /// Keeps the part that this crate understands of an address that libp2p reports.

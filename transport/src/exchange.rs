@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -23,6 +26,8 @@ pub(crate) struct Exchange {
     peers: BTreeMap<PeerId, Peer>,
     gate: Mutex<GateFacts>,
     inbox: Inbox,
+    /// Set when the node shuts down: nothing more is taken.
+    closed: AtomicBool,
 }
 
 /// One peer's side of the exchange.
@@ -47,7 +52,7 @@ impl Exchange {
             .filter(|entry| entry.id != own)
             .map(|entry| (entry.id, Peer::new(entry.id, entry.name.clone())))
             .collect();
-        Self { limits, clock, peers, gate: Mutex::default(), inbox: Inbox::new(limits) }
+        Self { limits, clock, peers, gate: Mutex::default(), inbox: Inbox::new(limits), closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -85,7 +90,7 @@ impl Exchange {
             return Err(SendError::TooLarge { size: body.len(), bound });
         }
         let mut state = peer.state();
-        if !state.facts.up {
+        if !state.facts.up || self.closed.load(Ordering::Relaxed) {
             return Err(SendError::Down(to));
         }
         if state.outbox.push(lane, body, &self.limits).is_err() {
@@ -94,6 +99,11 @@ impl Exchange {
         }
         peer.filled.notify_one();
         Ok(())
+    }
+
+    /// Takes no more frames to send; those that wait stay.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     /// The link stands: frames are taken from now on, and the owner is told.
@@ -196,11 +206,10 @@ impl Peer {
         self.filled.notified().await;
     }
 
-    pub(crate) fn count_received(&self, bytes: usize, now_ms: u64) {
+    pub(crate) fn count_received(&self, bytes: usize) {
         self.note(|facts| {
             facts.counters.frames_in += 1;
             facts.counters.bytes_in += bytes as u64;
-            facts.heard_at_ms = Some(now_ms);
         });
     }
 

@@ -25,6 +25,8 @@
 //! | what goes over the wire | `frame` |
 //! | what waits where, and how much of it | [`Limits`], `outbox`, `inbox`, `exchange` |
 //! | how a link is doing | [`Links`], `facts`, `offset` |
+//! | which of two connections is the link, when to dial again | `link`, `backoff` |
+//! | the network of operators: libp2p | [`Network`], `network` |
 //! | the network of tests and simulations | [`memory`] |
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -32,6 +34,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 
+mod backoff;
 mod book;
 mod clock;
 mod exchange;
@@ -40,7 +43,9 @@ mod frame;
 mod identity;
 mod inbox;
 mod limits;
+mod link;
 pub mod memory;
+mod network;
 mod offset;
 mod outbox;
 
@@ -51,6 +56,7 @@ pub use facts::{ClockOffset, Counters, Drops, Fault, GateFacts, LinkFacts, Links
 pub use frame::Lane;
 pub use identity::{NodeKey, PeerId};
 pub use limits::{LimitError, Limits};
+pub use network::{Bound, BuildError, Network, NetworkConfig, Timing};
 
 /// Sends frames to known peers and hands out what they sent.
 ///

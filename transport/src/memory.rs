@@ -393,7 +393,9 @@ impl fmt::Debug for Hub {
 fn deliver(to: &Exchange, from: PeerId, lane: Lane, body: &Bytes) -> bool {
     let taken = to.inbox().try_push(from, lane, body);
     if taken && let Some(peer) = to.peer(from) {
-        peer.count_received(body.len(), to.now_ms());
+        let now_ms = to.now_ms();
+        peer.count_received(body.len());
+        peer.note(|facts| facts.heard_at_ms = Some(now_ms));
     }
     taken
 }

@@ -1,0 +1,377 @@
+//! The one task of a node: it polls libp2p, decides with [`Link`], and starts and ends conversations.
+
+use std::{collections::BTreeMap, future::pending, sync::Arc};
+
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, Swarm, allow_block_list, connection_limits, ping,
+    swarm::{ConnectionId, DialError, ListenError, Stream, SwarmEvent, dial_opts::DialOpts},
+};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
+
+use super::{
+    Timing,
+    behaviour::{Behaviour, BehaviourEvent, StreamEvent, StreamNews},
+    conversation::{Conversation, Ended, Orders, Report},
+};
+use crate::{
+    Fault, PeerBook, PeerId,
+    backoff::Backoff,
+    exchange::Exchange,
+    link::{Action, Dialer, Link},
+};
+
+/// What the driver was told at its birth.
+pub(super) struct Terms {
+    pub(super) own: PeerId,
+    pub(super) roster_digest: [u8; 32],
+    pub(super) timing: Timing,
+    pub(super) jitter_seed: u64,
+}
+
+pub(super) struct Driver {
+    swarm: Swarm<Behaviour>,
+    exchange: Arc<Exchange>,
+    terms: Terms,
+    seats: BTreeMap<PeerId, Seat>,
+    names: BTreeMap<libp2p::PeerId, PeerId>,
+    conversations: JoinSet<Ended>,
+    orders: BTreeMap<ConnectionId, Arc<Orders>>,
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    random: ChaCha8Rng,
+    draining: bool,
+}
+
+/// One peer.
+struct Seat {
+    name: libp2p::PeerId,
+    addresses: Vec<Multiaddr>,
+    link: Link<ConnectionId>,
+    backoff: Backoff,
+    /// When to dial; `None` while there is a connection, a dial, or no address.
+    dial_at: Option<Instant>,
+}
+
+/// Reports that wait for the driver; a conversation that finds no room waits.
+const REPORTS_MAX: usize = 64;
+
+impl Driver {
+    pub(super) fn new(swarm: Swarm<Behaviour>, exchange: Arc<Exchange>, terms: Terms, book: &PeerBook) -> Self {
+        let mut driver = Self {
+            swarm,
+            exchange,
+            random: ChaCha8Rng::seed_from_u64(terms.jitter_seed),
+            terms,
+            seats: BTreeMap::new(),
+            names: BTreeMap::new(),
+            conversations: JoinSet::new(),
+            orders: BTreeMap::new(),
+            reports: mpsc::channel(REPORTS_MAX),
+            draining: false,
+        };
+        let own = driver.terms.own;
+        for entry in book.entries().filter(|entry| entry.id != own) {
+            // A book holds only keys that have a libp2p name.
+            let Some(name) = entry.id.to_libp2p() else { continue };
+            let timing = &driver.terms.timing;
+            let seat = Seat {
+                name,
+                addresses: entry.addresses.iter().map(|address| address.multiaddr().clone()).collect(),
+                link: Link::new(own < entry.id),
+                backoff: Backoff::new(timing.redial_min, timing.redial_max),
+                dial_at: None,
+            };
+            driver.names.insert(name, entry.id);
+            driver.seats.insert(entry.id, seat);
+            driver.dial_later(entry.id);
+        }
+        driver
+    }
+
+    /// Runs until told to drain, and then until every conversation has ended.
+    pub(super) async fn run(mut self, mut drain: oneshot::Receiver<()>) {
+        let _inbox = CloseInbox(Arc::clone(&self.exchange));
+        while !(self.draining && self.conversations.is_empty()) {
+            let dial_at = self.seats.values().filter_map(|seat| seat.dial_at).min();
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_swarm(event),
+                Some(report) = self.reports.1.recv() => self.on_report(report),
+                Some(ended) = self.conversations.join_next() => self.on_ended(ended),
+                () = until(dial_at) => self.dial_due(),
+                _ = &mut drain, if !self.draining => self.begin_to_drain(),
+            }
+        }
+    }
+
+    fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Streams(event)) => self.on_stream(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                if let Some(seat) = self.names.get(&peer_id).and_then(|peer| self.seats.get_mut(peer)) {
+                    seat.dial_at = None;
+                }
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
+                self.cancel(connection_id);
+                if let Some(peer) = self.names.get(&peer_id).copied()
+                    && num_established == 0
+                {
+                    self.dial_later(peer);
+                }
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer_id), error, .. } => {
+                if let Some(peer) = self.names.get(&peer_id).copied() {
+                    self.on_dial_error(peer, &error);
+                }
+            }
+            SwarmEvent::IncomingConnectionError { error, peer_id, .. } => self.on_refused(&error, peer_id),
+            SwarmEvent::ListenerClosed { addresses, reason, .. } if !self.draining => {
+                tracing::error!(?addresses, ?reason, "a listener closed: peers can no longer dial this node there");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_stream(&mut self, event: StreamEvent) {
+        let Some(peer) = self.names.get(&event.peer).copied() else {
+            return;
+        };
+        match event.news {
+            StreamNews::Opened(stream, dialer) if !self.draining => {
+                self.converse(peer, event.connection, dialer, stream);
+            }
+            StreamNews::Opened(..) => self.close(event.connection),
+            StreamNews::NoCommonProtocol => self.blame(peer, event.connection, Fault::NoCommonProtocol),
+            StreamNews::Failed => self.blame(peer, event.connection, Fault::Silent),
+            StreamNews::Surplus => {
+                self.blame(peer, event.connection, Fault::Malformed("a second stream on one connection"));
+            }
+        }
+    }
+
+    fn converse(&mut self, peer: PeerId, connection: ConnectionId, dialer: Dialer, stream: Stream) {
+        let orders = Arc::new(Orders::default());
+        let conversation = Conversation {
+            exchange: Arc::clone(&self.exchange),
+            roster_digest: self.terms.roster_digest,
+            handshake_max: self.terms.timing.handshake_max,
+            peer,
+            connection,
+            dialer,
+            conductor: self.terms.own < peer,
+            orders: Arc::clone(&orders),
+            reports: self.reports.0.clone(),
+        };
+        self.orders.insert(connection, orders);
+        self.conversations.spawn(conversation.run(stream));
+    }
+
+    fn on_report(&mut self, report: Report) {
+        // A conversation may have ended, or been told to, since it reported.
+        let (peer, connection) = match report {
+            Report::Ready { peer, connection, .. } | Report::Asked { peer, connection } => (peer, connection),
+        };
+        let Some(seat) = self.seats.get_mut(&peer).filter(|_| self.orders.contains_key(&connection)) else {
+            return;
+        };
+        let actions = match report {
+            Report::Ready { dialer, .. } => seat.link.ready(connection, dialer),
+            Report::Asked { .. } => seat.link.asked(connection),
+        };
+        self.act(peer, actions);
+    }
+
+    fn on_ended(&mut self, ended: Result<Ended, JoinError>) {
+        let Ended { peer, connection, fault } = match ended {
+            Ok(ended) => ended,
+            // Conversations are never aborted, so this is a panic: a broken invariant of our own stops the node.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        self.orders.remove(&connection);
+        self.close(connection);
+        if let Some(seat) = self.seats.get_mut(&peer) {
+            let actions = seat.link.ended(connection);
+            self.act(peer, actions);
+        }
+        if let Some(fault) = fault {
+            self.note_fault(peer, fault);
+        }
+    }
+
+    fn act(&mut self, peer: PeerId, actions: Vec<Action<ConnectionId>>) {
+        for action in actions {
+            match action {
+                Action::Close(connection) => self.cancel(connection),
+                Action::Down => {
+                    self.exchange.link_down(peer);
+                    tracing::info!(%peer, "link down");
+                }
+                Action::Up => {
+                    self.exchange.link_up(peer);
+                    tracing::info!(%peer, "link up");
+                    if let Some(seat) = self.seats.get_mut(&peer) {
+                        seat.backoff.reset();
+                    }
+                }
+                Action::Use { connection, announce } => {
+                    if let Some(orders) = self.orders.get(&connection) {
+                        orders.begin(announce);
+                        orders.probe();
+                    }
+                }
+            }
+        }
+        if let (Some(seat), Some(peer)) = (self.seats.get(&peer), self.exchange.peer(peer)) {
+            peer.note(|facts| facts.connections = seat.link.connections());
+        }
+    }
+
+    fn on_ping(&mut self, event: ping::Event) {
+        let Some(peer) = self.names.get(&event.peer).copied() else {
+            return;
+        };
+        match event.result {
+            Ok(round_trip) => {
+                let now_ms = self.exchange.now_ms();
+                if let Some(peer) = self.exchange.peer(peer) {
+                    peer.note(|facts| {
+                        facts.round_trip = Some(round_trip);
+                        facts.heard_at_ms = Some(now_ms);
+                    });
+                }
+                let in_use = self.seats.get(&peer).and_then(|seat| seat.link.in_use());
+                if let Some(orders) = in_use.filter(|used| *used == event.connection).and_then(|c| self.orders.get(&c))
+                {
+                    orders.probe();
+                }
+            }
+            // A peer without ping is judged by its stream.
+            Err(ping::Failure::Unsupported) => {}
+            Err(ping::Failure::Timeout | ping::Failure::Other { .. }) => {
+                self.blame(peer, event.connection, Fault::Silent);
+            }
+        }
+    }
+
+    /// Ends a connection for a reason that its conversation, if it has one, does not know.
+    fn blame(&mut self, peer: PeerId, connection: ConnectionId, fault: Fault) {
+        self.cancel(connection);
+        self.close(connection);
+        self.note_fault(peer, fault);
+    }
+
+    /// Counts and keeps a fault; tells people about it once, not at every attempt.
+    fn note_fault(&self, id: PeerId, fault: Fault) {
+        let Some(peer) = self.exchange.peer(id) else {
+            return;
+        };
+        let news = peer.facts().fault.as_ref() != Some(&fault);
+        match fault {
+            Fault::RosterDiffers { .. } | Fault::NoCommonProtocol | Fault::Oversized { .. } | Fault::Malformed(_)
+                if news =>
+            {
+                tracing::warn!(peer = %id, %fault, "connection refused");
+            }
+            _ => tracing::debug!(peer = %id, %fault, "no connection"),
+        }
+        peer.note_fault(fault);
+    }
+
+    fn on_refused(&self, error: &ListenError, peer: Option<libp2p::PeerId>) {
+        tracing::debug!(%error, ?peer, "incoming connection refused");
+        self.exchange.count_at_gate(|gate| match error {
+            ListenError::Denied { cause } if cause.downcast_ref::<allow_block_list::NotAllowed>().is_some() => {
+                gate.strangers += 1;
+            }
+            ListenError::Denied { cause } if cause.downcast_ref::<connection_limits::Exceeded>().is_some() => {
+                gate.over_limit += 1;
+            }
+            _ => gate.failed_handshakes += 1,
+        });
+    }
+
+    fn on_dial_error(&mut self, peer: PeerId, error: &DialError) {
+        let connected = self.seats.get(&peer).is_some_and(|seat| self.swarm.is_connected(&seat.name));
+        if !connected {
+            let why: String = error.to_string().chars().take(200).collect();
+            self.note_fault(peer, Fault::Unreachable(why));
+            self.dial_later(peer);
+        }
+    }
+
+    fn dial_later(&mut self, peer: PeerId) {
+        if let Some(seat) = self.seats.get_mut(&peer)
+            && !seat.addresses.is_empty()
+            && !self.draining
+        {
+            seat.dial_at = Some(Instant::now() + seat.backoff.next(&mut self.random));
+        }
+    }
+
+    fn dial_due(&mut self) {
+        let now = Instant::now();
+        for seat in self.seats.values_mut().filter(|seat| seat.dial_at.is_some_and(|at| at <= now)) {
+            seat.dial_at = None;
+            // A port of its own: two nodes that dial each other from their listening ports would meet in one
+            // connection with two dialers.
+            let how = DialOpts::peer_id(seat.name).addresses(seat.addresses.clone()).allocate_new_port().build();
+            if let Err(error) = self.swarm.dial(how) {
+                // Every other failure is reported as an event as well; this one means that the peer was quicker.
+                tracing::debug!(%error, "not dialed");
+            }
+        }
+    }
+
+    fn begin_to_drain(&mut self) {
+        self.draining = true;
+        for seat in self.seats.values_mut() {
+            seat.dial_at = None;
+            let in_use = seat.link.in_use();
+            if let Some(orders) = in_use.and_then(|connection| self.orders.get(&connection)) {
+                orders.finish();
+            }
+        }
+        let in_use: Vec<_> = self.seats.values().filter_map(|seat| seat.link.in_use()).collect();
+        for (_, orders) in self.orders.iter().filter(|(connection, _)| !in_use.contains(connection)) {
+            orders.cancel();
+        }
+    }
+
+    /// Ends a conversation; its connection is closed when it has ended.
+    fn cancel(&self, connection: ConnectionId) {
+        if let Some(orders) = self.orders.get(&connection) {
+            orders.cancel();
+        }
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        // `false` means that it is closed already.
+        let _ = self.swarm.close_connection(connection);
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+/// Ends the inbox however the driver ends, so that nobody waits for a frame that cannot come.
+struct CloseInbox(Arc<Exchange>);
+
+impl Drop for CloseInbox {
+    fn drop(&mut self) {
+        for (peer, _) in self.0.peers() {
+            self.0.link_down(peer);
+        }
+        self.0.inbox().close();
+    }
+}
