@@ -13,9 +13,9 @@ pub(crate) fn abort_from(error: &dyn Error, parties: &[PartyIndex]) -> Abort {
     let culprits: BTreeSet<_> =
         positions(&text).into_iter().filter_map(|position| parties.get(position).copied()).collect();
     let reason = chain(error);
-    if text.contains("NotReliable") {
-        // Either the echo lies, or somebody told us and the echoing party different things: it cannot be told which.
-        Abort::suspect(culprits, reason)
+    if text.contains("NotReliable") && parties.len() > 2 {
+        // Whoever echoes something else may be honest, and told something else by a third party: nobody can be named.
+        Abort::suspect([], reason)
     } else if !culprits.is_empty() {
         Abort::Proven { culprits, reason }
     } else if text.contains("Aborted") {

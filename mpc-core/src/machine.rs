@@ -25,7 +25,8 @@ use crate::{
 
 /// A library's message type, with what its protocol says about each message.
 pub(crate) trait Dialect: ProtocolMessage + Serialize + DeserializeOwned + 'static {
-    /// Whether this message goes to all alike or to one party; `None` if it does not belong to the runs we begin.
+    /// Whether this message goes to all alike or to one party; `None` if no honest party sends it in the runs we begin: a foreign round,
+    /// or numbers so large that computing with them would take hours.
     fn kind(&self) -> Option<MessageType>;
 }
 
@@ -62,7 +63,10 @@ impl<M: Dialect, T: 'static> Machine<M, T> {
         let Some(letter) = self.mail.open(from, message)? else { return Ok(()) };
         let Some(sender) = self.mail.run.position(from) else { return Ok(()) };
         let malformed = |what: &str| Abort::proven(from, format!("{what} in round {}", letter.round));
-        let (msg, rest) = postcard::take_from_bytes::<M>(letter.body).map_err(|_| malformed("unreadable message"))?;
+        // The libraries' big integers panic on a number base that they do not know, and the base comes with the message.
+        let (msg, rest) = catch_unwind(|| postcard::take_from_bytes::<M>(letter.body))
+            .map_err(|_| malformed("message that makes the library panic"))?
+            .map_err(|_| malformed("unreadable message"))?;
         if !rest.is_empty() {
             return Err(malformed("bytes behind the message"));
         }

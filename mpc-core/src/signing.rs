@@ -239,6 +239,9 @@ impl Commitments {
     }
 
     /// Whether `partial` is what `signer` owes: a wrong one has a name, whatever the others sent.
+    ///
+    /// Says something about a signer only if it reported the same [`Commitments::digest`]. With another digest one of the signers told
+    /// different things to different parties, an honest partial fails here too, and nobody can be named.
     pub fn check(&self, key: &KeyInfo, payload: &Payload, signer: PartyIndex, partial: &Partial) -> bool {
         match (&self.0, payload, key.suite()) {
             (Public::Ecdsa(public), Payload::Digest(digest), Suite::Secp256k1) => public.check(digest, signer, partial),

@@ -182,3 +182,48 @@ impl Mail {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(me: u16, parties: &[u16], terms: &[&[u8]]) -> Run {
+        let parties = parties.iter().copied().map(PartyIndex::new).collect();
+        Run::new(Protocol::CommitFrost, SessionId::new([7; 32]), PartyIndex::new(me), parties, terms).unwrap()
+    }
+
+    #[test]
+    fn the_header_is_pinned_byte_for_byte() {
+        let message = run(0, &[0, 2], &[b"terms"]).seal(0, b"body");
+        assert_eq!(hex::encode(message), "010500bf69c3b60059833a235d334c9c27e6fe626f6479");
+    }
+
+    #[test]
+    fn the_run_is_named_after_session_parties_and_terms() {
+        let name = |run: Run| run.id();
+        assert_eq!(name(run(0, &[0, 2], &[b"a"])), name(run(2, &[0, 2], &[b"a"])), "but not after who looks");
+        assert_ne!(name(run(0, &[0, 2], &[b"a"])), name(run(0, &[0, 1], &[b"a"])));
+        assert_ne!(name(run(0, &[0, 2], &[b"a"])), name(run(0, &[0, 2], &[b"b"])));
+    }
+
+    #[test]
+    fn nobody_runs_alone_or_without_taking_part() {
+        let begin = |parties: &[u16]| {
+            let parties = parties.iter().copied().map(PartyIndex::new).collect();
+            Run::new(Protocol::CommitFrost, SessionId::new([7; 32]), PartyIndex::new(0), parties, &[])
+        };
+        assert!(begin(&[0]).is_err() && begin(&[1, 2]).is_err() && begin(&[0, 1]).is_ok());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_by_parties_and_rounds() {
+        let mut mail = Mail::new(run(0, &[0, 1, 2], &[]));
+        let sender = run(1, &[0, 1, 2], &[]);
+        assert!(mail.open(PartyIndex::new(1), &sender.seal(0, b"x")).unwrap().is_some());
+        assert!(mail.open(PartyIndex::new(1), &sender.seal(0, b"x")).unwrap().is_none());
+        assert!(mail.open(PartyIndex::new(1), &sender.seal(0, b"y")).is_err());
+        assert!(mail.open(PartyIndex::new(1), &sender.seal(1, b"x")).is_err());
+        assert!(mail.open(PartyIndex::new(9), &sender.seal(0, b"x")).unwrap().is_none());
+        assert_eq!(mail.heard.len(), 1);
+    }
+}

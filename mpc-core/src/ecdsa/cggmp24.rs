@@ -7,6 +7,7 @@
 
 use cggmp24::{
     ExecutionId, KeyShare as LibraryShare, PregeneratedPrimes, Presignature,
+    backend::Integer,
     key_refresh::msg::Msg as AuxMessage,
     key_share::AuxInfo as LibraryAux,
     security_level::{SecurityLevel, SecurityLevel128},
@@ -152,10 +153,16 @@ fn presigned(
 
 impl<L: SecurityLevel> Dialect for AuxMessage<Sha256, L> {
     fn kind(&self) -> Option<MessageType> {
-        Some(match self {
-            Self::Round1(_) | Self::Round2(_) | Self::ReliabilityCheck(_) => MessageType::Broadcast,
-            Self::Round3(_) => MessageType::P2P,
-        })
+        match self {
+            Self::Round1(_) | Self::ReliabilityCheck(_) => Some(MessageType::Broadcast),
+            // The library sets no upper bound: a modulus of a million bits would occupy its verifier for hours.
+            Self::Round2(said) => {
+                let modulus_bits = u64::from(2 * L::RSA_PRIME_BITLEN);
+                let bounded = |number: &Integer| number.cmp0().is_gt() && number.significant_bits() <= modulus_bits;
+                [&said.N, &said.hat_N, &said.s, &said.t].into_iter().all(bounded).then_some(MessageType::Broadcast)
+            }
+            Self::Round3(_) => Some(MessageType::P2P),
+        }
     }
 }
 
@@ -169,3 +176,6 @@ impl Dialect for PresignMessage {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;
