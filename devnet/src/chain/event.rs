@@ -26,6 +26,11 @@ impl Event {
         self
     }
 
+    /// Names the message that raised it.
+    pub(crate) fn of_message(self, place: usize) -> Self {
+        self.with("msg_index", place.to_string())
+    }
+
     pub(crate) fn to_proto(&self) -> abci::Event {
         let attributes = self.attributes.iter();
         let attributes = attributes.map(|(key, value)| abci::EventAttribute {

@@ -1,0 +1,497 @@
+//! The chain as a pure machine: genesis and transactions in, blocks and answers out.
+//!
+//! It knows zrChain's rules, traps included, and refuses to know clocks, randomness, sockets and files: time is an
+//! argument of [`Chain::make_block`], and the same inputs give the same chain. A copy is cheap: all state is shared
+//! until it changes. What is weaker than a live chain stands in `docs/devnet-chain.md`.
+
+mod address;
+mod ante;
+mod bank;
+mod block;
+mod coins;
+mod context;
+mod event;
+mod fault;
+mod gas;
+mod genesis;
+mod identity;
+mod mempool;
+mod message;
+mod policy;
+mod query;
+mod rules;
+mod snapshot;
+mod state;
+mod transaction;
+mod treasury;
+mod unsigned;
+mod wallets;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chain_client::proto::zrchain::identity::{Keyring, Workspace};
+use chain_client::proto::zrchain::policy::{BoolparserPolicy, Policy, PolicyParticipant};
+use thiserror::Error;
+
+pub use address::{Address, keyring_of, workspace_of};
+pub use block::{BlockOutcome, TxResult};
+pub use coins::DENOM;
+pub use event::Event;
+pub use fault::{QueryError, QueryStatus, TxFault};
+pub use genesis::{
+    Genesis, GenesisAccount, GenesisError, GenesisKeyring, GenesisPolicy, GenesisWorkspace, IdentityParams,
+    PolicyParams, TreasuryParams,
+};
+pub use rules::Bounds;
+pub use snapshot::{Snapshot, SnapshotError};
+pub use transaction::{TxHash, hash_of, hash_text};
+pub use treasury::redemption::SystemRequest;
+
+use ante::{Ante, Purpose};
+use block::Block;
+use context::Context;
+use gas::Meter;
+use mempool::Mempool;
+use message::packed;
+use rules::Rules;
+use state::{Account, Map, State};
+use transaction::Transaction;
+
+/// What the mempool says to a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckOutcome {
+    /// SHA-256 of the bytes.
+    pub hash: TxHash,
+    /// 0 if it waits for a block now.
+    pub code: u32,
+    /// Empty with code 0.
+    pub codespace: &'static str,
+    /// Empty with code 0.
+    pub log: String,
+}
+
+impl CheckOutcome {
+    /// The hash as services print it.
+    pub fn hash_text(&self) -> String {
+        hash_text(&self.hash)
+    }
+}
+
+/// What executing a transaction now would give.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimulateOutcome {
+    /// Gas that it would use.
+    pub gas_used: u64,
+    /// One response per message.
+    pub responses: Vec<prost_types::Any>,
+    /// What it would raise.
+    pub events: Vec<Event>,
+}
+
+/// No block can be made: a waiting transaction fails the checks of a proposal, and stays where it is.
+///
+/// A live chain stops like this for good; only a restart of its validator, [`Chain::forget_mempool`] here, frees it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("block {height} cannot be made: transaction {} fails its checks: {fault}", hash_text(.transaction))]
+pub struct Stalled {
+    /// The block that is not made.
+    pub height: u64,
+    /// The transaction in the way.
+    pub transaction: TxHash,
+    /// What is wrong with it.
+    pub fault: TxFault,
+}
+
+/// An embedded chain.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    rules: Arc<Rules>,
+    height: u64,
+    time: Duration,
+    /// As committed at `height`.
+    state: State,
+    /// As the mempool sees it: committed, and what waits has paid and counted.
+    check: State,
+    mempool: Mempool,
+    system: Vec<SystemRequest>,
+    blocks: Map<u64, Arc<Block>>,
+    /// Hash of what precedes the first kept block.
+    start_hash: [u8; 32],
+    /// Height and place of executed transactions.
+    index: Map<TxHash, (u64, usize)>,
+}
+
+impl Chain {
+    /// A chain at height 0.
+    ///
+    /// # Errors
+    /// The genesis contradicts the chain's rules; the error names the entry.
+    pub fn from_genesis(genesis: &Genesis) -> Result<Self, GenesisError> {
+        Self::with_bounds(genesis, Bounds::default())
+    }
+
+    /// A chain at height 0 with its own bounds on memory.
+    ///
+    /// # Errors
+    /// The genesis contradicts the chain's rules; the error names the entry.
+    pub fn with_bounds(genesis: &Genesis, bounds: Bounds) -> Result<Self, GenesisError> {
+        genesis.check()?;
+        let rules = Arc::new(Rules::of(genesis, bounds)?);
+        Ok(Self::start(rules, genesis_state(genesis)?, 0, Duration::ZERO))
+    }
+
+    fn start(rules: Arc<Rules>, state: State, height: u64, time: Duration) -> Self {
+        Self {
+            rules,
+            height,
+            time,
+            check: state.clone(),
+            state,
+            mempool: Mempool::default(),
+            system: Vec::new(),
+            blocks: Map::default(),
+            start_hash: [0; 32],
+            index: Map::default(),
+        }
+    }
+
+    /// The last committed height; 0 before the first block.
+    pub fn height(&self) -> u64 {
+        self.height
+    }
+
+    /// Time of the last block since the Unix epoch.
+    pub fn time(&self) -> Duration {
+        self.time
+    }
+
+    /// The chain's name.
+    pub fn chain_id(&self) -> &str {
+        &self.rules.chain_id
+    }
+
+    /// Transactions that wait for a block.
+    pub fn waiting(&self) -> usize {
+        self.mempool.len()
+    }
+
+    /// The outcome of a block that is still kept.
+    pub fn block(&self, height: u64) -> Option<&BlockOutcome> {
+        self.blocks.get(&height).map(|block| &block.outcome)
+    }
+
+    /// The result of an executed transaction that is still kept, and its height.
+    pub fn transaction(&self, hash: &TxHash) -> Option<(u64, &TxResult)> {
+        let (height, place) = self.index.get(hash)?;
+        self.block(*height)?.transactions.get(*place).map(|result| (*height, result))
+    }
+
+    /// Balance of any account text, urock.
+    pub fn balance(&self, of: &str) -> u128 {
+        Address::parse(of).map_or(0, |address| self.state.balance(&address))
+    }
+
+    /// Hash of the last block.
+    pub fn last_hash(&self) -> [u8; 32] {
+        self.blocks.get(&self.height).map_or(self.start_hash, |block| block.outcome.hash)
+    }
+
+    /// All urock there is.
+    pub fn supply(&self) -> u128 {
+        self.state.balances.values().sum()
+    }
+
+    /// Offers a transaction to the mempool, as a broadcast does.
+    ///
+    /// Sequences count what already waits; the same bytes are recognised (code 19) while they wait and after they
+    /// succeeded.
+    pub fn check_tx(&mut self, bytes: &[u8]) -> CheckOutcome {
+        let hash = hash_of(bytes);
+        let fault = self.admit(bytes, &hash).err();
+        let (code, codespace, log) = fault.map_or((0, "", String::new()), |fault| (fault.code, fault.codespace, fault.log));
+        CheckOutcome { hash, code, codespace, log }
+    }
+
+    fn admit(&mut self, bytes: &[u8], hash: &TxHash) -> Result<(), TxFault> {
+        let bounds = self.rules.bounds;
+        if self.mempool.len() >= bounds.mempool_transactions {
+            return Err(TxFault::mempool_full(self.mempool.len()));
+        }
+        if bytes.len() > bounds.transaction_bytes {
+            return Err(TxFault::too_large(bytes.len(), bounds.transaction_bytes));
+        }
+        if self.mempool.has_seen(hash) {
+            return Err(TxFault::already_in_mempool());
+        }
+        let transaction = Transaction::decode(bytes)?;
+        self.check = self.passing(&self.check, &transaction)?;
+        self.mempool.push(Arc::new(transaction), bounds.seen_transactions);
+        Ok(())
+    }
+
+    /// The mempool's state once `transaction` waits too.
+    fn passing(&self, check: &State, transaction: &Transaction) -> Result<State, TxFault> {
+        let mut state = check.clone();
+        let ante = Ante { rules: &self.rules, height: self.height, purpose: Purpose::Check };
+        ante.run(&mut state, transaction, &mut Meter::new(transaction.gas_limit()))?;
+        Ok(state)
+    }
+
+    /// Puts a request of the chain's own into the next block.
+    pub fn request_by_system(&mut self, request: SystemRequest) {
+        self.system.push(request);
+    }
+
+    /// Empties the mempool and forgets what was seen, as a restart of the only validator does.
+    pub fn forget_mempool(&mut self) {
+        self.mempool = Mempool::default();
+        self.check = self.state.clone();
+    }
+
+    /// Makes the next block from all that waits. `time` counts from the Unix epoch; it never goes back.
+    ///
+    /// # Errors
+    /// [`Stalled`] if a waiting transaction fails the checks of a proposal (a passed timeout height): nothing changes,
+    /// and nothing will until the mempool is emptied.
+    pub fn make_block(&mut self, time: Duration) -> Result<BlockOutcome, Stalled> {
+        let height = self.height + 1;
+        self.process_proposal(height)?;
+        let time = time.max(self.time);
+        let mut state = self.state.clone();
+        let mut events = Vec::new();
+        for request in std::mem::take(&mut self.system) {
+            self.run_system(&mut state, height, &request, &mut events);
+        }
+        bank::sweep(&mut state);
+        let mut begin = Vec::new();
+        treasury::expiry::sweep(&mut state, height, &mut begin);
+        events.extend(begin.into_iter().map(|event| event.with("mode", "BeginBlock")));
+        let waiting = self.mempool.drain();
+        let results: Vec<_> = waiting.iter().map(|transaction| self.deliver(&mut state, height, transaction)).collect();
+        Ok(self.commit(height, time, state, waiting, results, events))
+    }
+
+    fn process_proposal(&self, height: u64) -> Result<(), Stalled> {
+        let mut state = self.state.clone();
+        let ante = Ante { rules: &self.rules, height, purpose: Purpose::Deliver };
+        for transaction in self.mempool.waiting() {
+            let mut meter = Meter::new(transaction.gas_limit());
+            ante.run(&mut state, transaction, &mut meter)
+                .map_err(|fault| Stalled { height, transaction: transaction.hash, fault })?;
+        }
+        Ok(())
+    }
+
+    fn run_system(&self, state: &mut State, height: u64, request: &SystemRequest, events: &mut Vec<Event>) {
+        let mut trial = state.clone();
+        let mut raised = Vec::new();
+        let mut meter = Meter::endless();
+        let mut context = Context {
+            rules: &self.rules,
+            state: &mut trial,
+            height,
+            meter: &mut meter,
+            events: &mut raised,
+        };
+        match treasury::redemption::make(&mut context, request) {
+            Ok(()) => {
+                *state = trial;
+                events.extend(raised.into_iter().map(|event| event.with("mode", "PreBlock")));
+            }
+            Err(fault) => tracing::warn!(%fault, "the chain's own request failed and is dropped"),
+        }
+    }
+
+    fn deliver(&self, state: &mut State, height: u64, transaction: &Transaction) -> TxResult {
+        let mut meter = Meter::new(transaction.gas_limit());
+        let run = self.run(state, height, transaction, Purpose::Deliver, &mut meter);
+        let (responses, events, fault) = match run {
+            Ok((responses, events)) => (responses, events, None),
+            Err((events, fault)) => (Vec::new(), events, Some(fault)),
+        };
+        let (code, codespace, log) = fault.map_or((0, "", String::new()), |fault| (fault.code, fault.codespace, fault.log));
+        TxResult {
+            hash: transaction.hash,
+            code,
+            codespace,
+            log,
+            responses,
+            gas_wanted: transaction.gas_limit(),
+            gas_used: meter.used(),
+            events,
+        }
+    }
+
+    /// Ante checks, then messages. What the checks cost stays even if a message fails; the messages stand or fall
+    /// together.
+    #[allow(clippy::type_complexity, reason = "events of a failed run are needed with its fault, here only")]
+    fn run(
+        &self,
+        state: &mut State,
+        height: u64,
+        transaction: &Transaction,
+        purpose: Purpose,
+        meter: &mut Meter,
+    ) -> Result<(Vec<prost_types::Any>, Vec<Event>), (Vec<Event>, TxFault)> {
+        let mut trial = state.clone();
+        let ante = Ante { rules: &self.rules, height, purpose };
+        let mut events = ante.run(&mut trial, transaction, meter).map_err(|fault| (Vec::new(), fault))?;
+        *state = trial.clone();
+        let mut responses = Vec::with_capacity(transaction.messages.len());
+        let mut raised = Vec::new();
+        for (place, message) in transaction.messages.iter().enumerate() {
+            let mut of_message = Vec::new();
+            let mut context = Context {
+                rules: &self.rules,
+                state: &mut trial,
+                height,
+                meter: &mut *meter,
+                events: &mut of_message,
+            };
+            let response =
+                message.execute(&mut context).map_err(|fault| (events.clone(), fault.of_message(place)))?;
+            let type_url = transaction.body.messages.get(place).map_or("", |any| any.type_url.as_str());
+            raised.push(Event::new("message", &[("action", type_url), ("sender", message.signer())]).of_message(place));
+            raised.extend(of_message.into_iter().map(|event| event.of_message(place)));
+            responses.push(response);
+        }
+        events.extend(raised);
+        *state = trial;
+        Ok((responses, events))
+    }
+
+    fn commit(
+        &mut self,
+        height: u64,
+        time: Duration,
+        state: State,
+        transactions: Vec<Arc<Transaction>>,
+        results: Vec<TxResult>,
+        events: Vec<Event>,
+    ) -> BlockOutcome {
+        let previous = self.last_hash();
+        let hashes: Vec<_> = transactions.iter().map(|transaction| transaction.hash).collect();
+        let hash = block::hash(&self.rules.chain_id, height, time, &previous, &hashes);
+        for (place, result) in results.iter().enumerate() {
+            self.index.insert_mut(result.hash, (height, place));
+            if result.code != 0 {
+                self.mempool.forget(&result.hash);
+            }
+        }
+        let outcome = BlockOutcome { height, time, hash, transactions: results, events };
+        let block = Block { outcome: outcome.clone(), previous, transactions, state: state.clone() };
+        self.blocks.insert_mut(height, Arc::new(block));
+        self.height = height;
+        self.time = time;
+        self.check = state.clone();
+        self.state = state;
+        self.prune();
+        outcome
+    }
+
+    fn prune(&mut self) {
+        while self.blocks.size() > self.rules.bounds.history_blocks {
+            let Some((oldest, block)) = self.blocks.first().map(|(height, block)| (*height, Arc::clone(block))) else {
+                return;
+            };
+            for result in &block.outcome.transactions {
+                if self.index.get(&result.hash).is_some_and(|(height, _)| *height == oldest) {
+                    self.index.remove_mut(&result.hash);
+                }
+            }
+            self.blocks.remove_mut(&oldest);
+        }
+    }
+
+    /// Runs a transaction without a trace, as the service of that name does.
+    ///
+    /// # Errors
+    /// What the execution would fail with; the text ends with the gas used, as clients expect.
+    pub fn simulate(&self, bytes: &[u8]) -> Result<SimulateOutcome, QueryError> {
+        let transaction = Transaction::decode(bytes).map_err(|fault| QueryError::unknown(fault.log))?;
+        let mut meter = Meter::endless();
+        let mut state = self.check.clone();
+        match self.run(&mut state, self.height, &transaction, Purpose::Simulate, &mut meter) {
+            Ok((responses, events)) => Ok(SimulateOutcome { gas_used: meter.used(), responses, events }),
+            Err((_, fault)) => {
+                Err(QueryError::unknown(format!("{} with gas used: '{}'", fault.log, meter.used())))
+            }
+        }
+    }
+
+    /// Answers a unary gRPC query: the full method path and the encoded request, from the state after block `height`
+    /// (none: the last). Gives the encoded reply and the height it was read from.
+    ///
+    /// # Errors
+    /// The status and text that a live chain answers with.
+    pub fn query(&self, path: &str, request: &[u8], height: Option<u64>) -> Result<(Vec<u8>, u64), QueryError> {
+        query::answer(self, path, request, height)
+    }
+
+    /// The mempool's side of a broadcast: encoded `BroadcastTxRequest` in, encoded `BroadcastTxResponse` out.
+    ///
+    /// # Errors
+    /// Malformed request, empty transaction or unsupported mode.
+    pub fn broadcast(&mut self, request: &[u8]) -> Result<Vec<u8>, QueryError> {
+        query::broadcast(self, request)
+    }
+}
+
+fn genesis_state(genesis: &Genesis) -> Result<State, GenesisError> {
+    let mut state = State::default();
+    for entry in &genesis.accounts {
+        let address = Address::parse(&entry.address)
+            .map_err(|why| GenesisError::Invalid { what: format!("account {}", entry.address), why })?;
+        let account =
+            Account { number: entry.number, sequence: entry.sequence, public_key: None, module: entry.module.clone() };
+        state.set_balance(&address, entry.urock);
+        state.accounts.insert_mut(address, Arc::new(account));
+    }
+    for entry in &genesis.keyrings {
+        state.put_keyring(Keyring {
+            address: entry.address.clone(),
+            creator: entry.creator.clone(),
+            description: entry.description.clone(),
+            admins: entry.admins.clone(),
+            parties: entry.parties.clone(),
+            party_threshold: entry.party_threshold,
+            key_req_fee: entry.key_req_fee,
+            sig_req_fee: entry.sig_req_fee,
+            is_active: entry.is_active,
+            delegate_fees: entry.delegate_fees,
+        });
+    }
+    for entry in &genesis.workspaces {
+        state.put_workspace(Workspace {
+            address: entry.address.clone(),
+            creator: entry.creator.clone(),
+            owners: entry.owners.clone(),
+            child_workspaces: Vec::new(),
+            admin_policy_id: entry.admin_policy_id,
+            sign_policy_id: entry.sign_policy_id,
+            alias: String::new(),
+        });
+    }
+    for (place, entry) in genesis.policies.iter().enumerate() {
+        let participants = entry.participants.iter().map(|address| {
+            let mut participant = PolicyParticipant::default();
+            participant.address = address.clone();
+            participant
+        });
+        let rule = BoolparserPolicy { definition: entry.definition.clone(), participants: participants.collect() };
+        let policy = Policy {
+            creator: entry.creator.clone(),
+            id: place as u64 + 1,
+            name: entry.name.clone(),
+            policy: Some(packed(&rule)),
+            btl: entry.btl,
+        };
+        state.policies.insert_mut(policy.id, Arc::new(policy));
+    }
+    state.counters.accounts = genesis.accounts.len() as u64;
+    state.counters.keyrings = genesis.keyrings.len() as u64;
+    state.counters.workspaces = genesis.workspaces.len() as u64;
+    state.counters.policies = genesis.policies.len() as u64;
+    Ok(state)
+}

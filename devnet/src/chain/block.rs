@@ -1,0 +1,83 @@
+//! Blocks: what was executed, what came of it, and the state it left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost_types::{Any, Timestamp};
+use sha2::{Digest, Sha256};
+
+use super::event::Event;
+use super::state::State;
+use super::transaction::{Transaction, TxHash, hash_text};
+
+/// What executing one transaction gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TxResult {
+    /// SHA-256 of its bytes.
+    pub hash: TxHash,
+    /// 0 if it was executed.
+    pub code: u32,
+    /// Empty with code 0.
+    pub codespace: &'static str,
+    /// Empty with code 0.
+    pub log: String,
+    /// One response per message; empty on failure.
+    pub responses: Vec<Any>,
+    /// The limit.
+    pub gas_wanted: u64,
+    /// What was used.
+    pub gas_used: u64,
+    /// What it raised.
+    pub events: Vec<Event>,
+}
+
+impl TxResult {
+    /// The hash as services print it.
+    pub fn hash_text(&self) -> String {
+        hash_text(&self.hash)
+    }
+}
+
+/// What making a block gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockOutcome {
+    /// Its height.
+    pub height: u64,
+    /// Its time since the Unix epoch.
+    pub time: Duration,
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// Its transactions' results, in order.
+    pub transactions: Vec<TxResult>,
+    /// What its start raised: expiries and the chain's own requests.
+    pub events: Vec<Event>,
+}
+
+/// One committed height.
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    pub(crate) outcome: BlockOutcome,
+    pub(crate) previous: [u8; 32],
+    pub(crate) transactions: Vec<Arc<Transaction>>,
+    pub(crate) state: State,
+}
+
+/// The hash of a block: all that it is, and all before it.
+pub(crate) fn hash(chain_id: &str, height: u64, time: Duration, previous: &[u8; 32], txs: &[TxHash]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update((chain_id.len() as u64).to_be_bytes());
+    hasher.update(chain_id);
+    hasher.update(height.to_be_bytes());
+    hasher.update(time.as_nanos().to_be_bytes());
+    hasher.update(previous);
+    hasher.update((txs.len() as u64).to_be_bytes());
+    for tx in txs {
+        hasher.update(tx);
+    }
+    hasher.finalize().into()
+}
+
+pub(crate) fn timestamp(time: Duration) -> Timestamp {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Timestamp { seconds, nanos: time.subsec_nanos().cast_signed() }
+}
