@@ -209,7 +209,8 @@ impl Chain {
     pub fn check_tx(&mut self, bytes: &[u8]) -> CheckOutcome {
         let hash = hash_of(bytes);
         let fault = self.admit(bytes, &hash).err();
-        let (code, codespace, log) = fault.map_or((0, "", String::new()), |fault| (fault.code, fault.codespace, fault.log));
+        let (code, codespace, log) =
+            fault.map_or((0, "", String::new()), |fault| (fault.code, fault.codespace, fault.log));
         CheckOutcome { hash, code, codespace, log }
     }
 
@@ -277,8 +278,11 @@ impl Chain {
         let ante = Ante { rules: &self.rules, height, purpose: Purpose::Deliver };
         for transaction in self.mempool.waiting() {
             let mut meter = Meter::new(transaction.gas_limit());
-            ante.run(&mut state, transaction, &mut meter)
-                .map_err(|fault| Stalled { height, transaction: transaction.hash, fault })?;
+            ante.run(&mut state, transaction, &mut meter).map_err(|fault| Stalled {
+                height,
+                transaction: transaction.hash,
+                fault,
+            })?;
         }
         Ok(())
     }
@@ -287,13 +291,8 @@ impl Chain {
         let mut trial = state.clone();
         let mut raised = Vec::new();
         let mut meter = Meter::endless();
-        let mut context = Context {
-            rules: &self.rules,
-            state: &mut trial,
-            height,
-            meter: &mut meter,
-            events: &mut raised,
-        };
+        let mut context =
+            Context { rules: &self.rules, state: &mut trial, height, meter: &mut meter, events: &mut raised };
         match treasury::redemption::make(&mut context, request) {
             Ok(()) => {
                 *state = trial;
@@ -310,7 +309,8 @@ impl Chain {
             Ok((responses, events)) => (responses, events, None),
             Err((events, fault)) => (Vec::new(), events, Some(fault)),
         };
-        let (code, codespace, log) = fault.map_or((0, "", String::new()), |fault| (fault.code, fault.codespace, fault.log));
+        let (code, codespace, log) =
+            fault.map_or((0, "", String::new()), |fault| (fault.code, fault.codespace, fault.log));
         TxResult {
             hash: transaction.hash,
             code,
@@ -342,15 +342,9 @@ impl Chain {
         let mut raised = Vec::new();
         for (place, message) in transaction.messages.iter().enumerate() {
             let mut of_message = Vec::new();
-            let mut context = Context {
-                rules: &self.rules,
-                state: &mut trial,
-                height,
-                meter: &mut *meter,
-                events: &mut of_message,
-            };
-            let response =
-                message.execute(&mut context).map_err(|fault| (events.clone(), fault.of_message(place)))?;
+            let mut context =
+                Context { rules: &self.rules, state: &mut trial, height, meter: &mut *meter, events: &mut of_message };
+            let response = message.execute(&mut context).map_err(|fault| (events.clone(), fault.of_message(place)))?;
             let type_url = transaction.body.messages.get(place).map_or("", |any| any.type_url.as_str());
             raised.push(Event::new("message", &[("action", type_url), ("sender", message.signer())]).of_message(place));
             raised.extend(of_message.into_iter().map(|event| event.of_message(place)));
@@ -414,9 +408,7 @@ impl Chain {
         let mut state = self.check.clone();
         match self.run(&mut state, self.height, &transaction, Purpose::Simulate, &mut meter) {
             Ok((responses, events)) => Ok(SimulateOutcome { gas_used: meter.used(), responses, events }),
-            Err((_, fault)) => {
-                Err(QueryError::unknown(format!("{} with gas used: '{}'", fault.log, meter.used())))
-            }
+            Err((_, fault)) => Err(QueryError::unknown(format!("{} with gas used: '{}'", fault.log, meter.used()))),
         }
     }
 

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Prefix of accounts.
-pub const ACCOUNT_PREFIX: &str = "zen";
+pub(crate) const ACCOUNT_PREFIX: &str = "zen";
 /// Prefix of keyrings.
-pub const KEYRING_PREFIX: &str = "keyring";
+pub(crate) const KEYRING_PREFIX: &str = "keyring";
 /// Prefix of workspaces.
-pub const WORKSPACE_PREFIX: &str = "workspace";
+pub(crate) const WORKSPACE_PREFIX: &str = "workspace";
 const KEYRING_LENGTH: usize = 11;
 const WORKSPACE_LENGTH: usize = 10;
 
@@ -86,7 +86,7 @@ fn check(text: &str, prefix: &str, length: usize) -> Result<(), String> {
 ///
 /// # Errors
 /// The reason, for a log.
-pub fn check_keyring(text: &str) -> Result<(), String> {
+pub(crate) fn check_keyring(text: &str) -> Result<(), String> {
     check(text, KEYRING_PREFIX, KEYRING_LENGTH)
 }
 
@@ -94,7 +94,7 @@ pub fn check_keyring(text: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// The reason, for a log.
-pub fn check_workspace(text: &str) -> Result<(), String> {
+pub(crate) fn check_workspace(text: &str) -> Result<(), String> {
     check(text, WORKSPACE_PREFIX, WORKSPACE_LENGTH)
 }
 
@@ -140,9 +140,18 @@ mod tests {
     #[test]
     fn development_accounts_have_the_addresses_of_their_keys() {
         let known = [
-            ("034742c75144596339c88749af8f7aaeb795914dfb346ad0bd33c49cc115ba0cb5", "zen13y3tm68gmu9kntcxwvmue82p6akacnpt2v7nty"),
-            ("03f012e660ed6b709b25ed5d4c3dc1b2fa1915862e3a01e9fff8e973fdd4bf8fdc", "zen126hek6zagmp3jqf97x7pq7c0j9jqs0ndxeaqhq"),
-            ("02bacd6743f5f8063701404f70ebe13d0e8a51d693cf8c7cf3bf8923b9360781d7", "zen1vh2gdma746t88y7745qawy32m0qxx60gjw27jj"),
+            (
+                "034742c75144596339c88749af8f7aaeb795914dfb346ad0bd33c49cc115ba0cb5",
+                "zen13y3tm68gmu9kntcxwvmue82p6akacnpt2v7nty",
+            ),
+            (
+                "03f012e660ed6b709b25ed5d4c3dc1b2fa1915862e3a01e9fff8e973fdd4bf8fdc",
+                "zen126hek6zagmp3jqf97x7pq7c0j9jqs0ndxeaqhq",
+            ),
+            (
+                "02bacd6743f5f8063701404f70ebe13d0e8a51d693cf8c7cf3bf8923b9360781d7",
+                "zen1vh2gdma746t88y7745qawy32m0qxx60gjw27jj",
+            ),
         ];
         for (key, address) in known {
             let key = hex::decode(key).expect("hex");

@@ -70,11 +70,6 @@ pub(crate) fn text(coins: &[Coin]) -> String {
     coins.iter().map(|coin| format!("{}{}", coin.amount, coin.denom)).collect::<Vec<_>>().join(",")
 }
 
-/// One amount of urock.
-pub(crate) fn urock(amount: u128) -> Coin {
-    Coin { denom: DENOM.to_owned(), amount: amount.to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

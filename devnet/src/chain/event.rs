@@ -33,11 +33,8 @@ impl Event {
 
     pub(crate) fn to_proto(&self) -> abci::Event {
         let attributes = self.attributes.iter();
-        let attributes = attributes.map(|(key, value)| abci::EventAttribute {
-            key: key.clone(),
-            value: value.clone(),
-            index: true,
-        });
+        let attributes =
+            attributes.map(|(key, value)| abci::EventAttribute { key: key.clone(), value: value.clone(), index: true });
         abci::Event { r#type: self.name.clone(), attributes: attributes.collect() }
     }
 }

@@ -33,7 +33,12 @@ impl TxFault {
 
     /// A runtime panic of the live chain, caught by its transaction runner.
     pub(crate) fn panic(what: &str) -> Self {
-        Self { codespace: "undefined", code: 111_222, log: format!("recovered: runtime error: {what}"), whole_run: true }
+        Self {
+            codespace: "undefined",
+            code: 111_222,
+            log: format!("recovered: runtime error: {what}"),
+            whole_run: true,
+        }
     }
 
     pub(crate) fn undecodable(what: impl std::fmt::Display) -> Self {

@@ -205,7 +205,9 @@ fn satisfied(rule: &BoolparserPolicy, action: &Action) -> Result<bool, TxFault> 
 pub(crate) fn require_participants_own(context: &mut Context<'_>, id: u64, owners: &[String]) -> Result<(), TxFault> {
     let Some(policy) = found(context, id)? else { return Ok(()) };
     match addresses(&expression(&policy)?).into_iter().find(|one| !owners.contains(one)) {
-        Some(stranger) => Err(TxFault::plain(format!("policy participant {stranger} is not an owner of the workspace"))),
+        Some(stranger) => {
+            Err(TxFault::plain(format!("policy participant {stranger} is not an owner of the workspace")))
+        }
         None => Ok(()),
     }
 }
@@ -263,10 +265,7 @@ pub(crate) fn approve(
     Ok(MsgApproveActionResponse { status: status.as_str_name().to_owned() })
 }
 
-pub(crate) fn revoke(
-    context: &mut Context<'_>,
-    message: &MsgRevokeAction,
-) -> Result<MsgRevokeActionResponse, TxFault> {
+pub(crate) fn revoke(context: &mut Context<'_>, message: &MsgRevokeAction) -> Result<MsgRevokeActionResponse, TxFault> {
     let action = context.action(message.action_id)?;
     let action = action.ok_or_else(|| TxFault::plain(format!("action not found: {}", message.action_id)))?;
     let mut action = Arc::unwrap_or_clone(action);

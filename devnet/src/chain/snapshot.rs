@@ -12,11 +12,11 @@ use chain_client::proto::zrchain::treasury::{Key, KeyRequest, SignRequest, SignT
 use prost::Message;
 use thiserror::Error;
 
+use super::Chain;
 use super::address::Address;
 use super::genesis::{Genesis, GenesisError};
 use super::rules::{Bounds, Rules};
 use super::state::{Account, Counters, State};
-use super::Chain;
 
 /// Raised with every change of the layout.
 const VERSION: u32 = 1;
@@ -210,15 +210,7 @@ fn restore(snapshot: Snapshot) -> Result<State, SnapshotError> {
     else {
         return Err(damaged("counters".to_owned()));
     };
-    state.counters = Counters {
-        accounts,
-        keyrings,
-        workspaces,
-        key_requests,
-        sign_requests,
-        sign_transactions,
-        actions,
-        policies,
-    };
+    state.counters =
+        Counters { accounts, keyrings, workspaces, key_requests, sign_requests, sign_transactions, actions, policies };
     Ok(state)
 }

@@ -128,8 +128,7 @@ impl State {
         }
         let number = self.counters.accounts;
         self.counters.accounts += 1;
-        let account =
-            Arc::new(Account { number, sequence: 0, public_key: None, module: module.map(str::to_owned) });
+        let account = Arc::new(Account { number, sequence: 0, public_key: None, module: module.map(str::to_owned) });
         self.accounts.insert_mut(of.clone(), Arc::clone(&account));
         account
     }

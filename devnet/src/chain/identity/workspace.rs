@@ -37,16 +37,16 @@ pub(crate) fn new(context: &mut Context<'_>, message: &MsgNewWorkspace) -> Resul
         ..Workspace::default()
     };
     let addr = create(context, workspace)?;
+    context.raise(Event::new("new_workspace", &[("workspace_addr", &addr)]));
     Ok(MsgNewWorkspaceResponse { addr })
 }
 
-/// Stores a new workspace under the next address.
+/// Stores a new workspace under the next address. Only the message of that name raises an event.
 pub(crate) fn create(context: &mut Context<'_>, mut workspace: Workspace) -> Result<String, TxFault> {
     let number = context.next_number(|state| &mut state.counters.workspaces)?;
     workspace.address = address::workspace_of(number);
     let address = workspace.address.clone();
     context.put_workspace(workspace)?;
-    context.raise(Event::new("new_workspace", &[("workspace_addr", &address)]));
     Ok(address)
 }
 

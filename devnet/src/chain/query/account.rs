@@ -1,6 +1,8 @@
 //! Accounts and balances, as the SDK's own services answer.
 
-use chain_client::proto::cosmos::auth::v1beta1::{BaseAccount, ModuleAccount, QueryAccountRequest, QueryAccountResponse};
+use chain_client::proto::cosmos::auth::v1beta1::{
+    BaseAccount, ModuleAccount, QueryAccountRequest, QueryAccountResponse,
+};
 use chain_client::proto::cosmos::bank::v1beta1::{QueryBalanceRequest, QueryBalanceResponse};
 use chain_client::proto::cosmos::base::v1beta1::Coin;
 use chain_client::proto::cosmos::crypto::secp256k1::PubKey;
@@ -26,9 +28,7 @@ pub(super) fn account(view: &View<'_>, request: QueryAccountRequest) -> Result<Q
     };
     let account = match &account.module {
         None => packed(&base),
-        Some(name) => {
-            packed(&ModuleAccount { base_account: Some(base), name: name.clone(), permissions: Vec::new() })
-        }
+        Some(name) => packed(&ModuleAccount { base_account: Some(base), name: name.clone(), permissions: Vec::new() }),
     };
     Ok(QueryAccountResponse { account: Some(account) })
 }

@@ -65,10 +65,7 @@ fn validator_address() -> String {
     bech32::encode::<bech32::Bech32>(prefix, &hash[..20]).unwrap_or_default()
 }
 
-fn validators(
-    view: &View<'_>,
-    _: GetLatestValidatorSetRequest,
-) -> Result<GetLatestValidatorSetResponse, QueryError> {
+fn validators(view: &View<'_>, _: GetLatestValidatorSetRequest) -> Result<GetLatestValidatorSetResponse, QueryError> {
     let validator = Validator {
         address: validator_address(),
         pub_key: Some(packed(&PubKey { key: validator_key().to_vec() })),
@@ -90,10 +87,7 @@ fn latest_block(view: &View<'_>, _: GetLatestBlockRequest) -> Result<GetLatestBl
     })
 }
 
-fn block_by_height(
-    view: &View<'_>,
-    request: GetBlockByHeightRequest,
-) -> Result<GetBlockByHeightResponse, QueryError> {
+fn block_by_height(view: &View<'_>, request: GetBlockByHeightRequest) -> Result<GetBlockByHeightResponse, QueryError> {
     let height = u64::try_from(request.height).unwrap_or(0);
     if height == 0 {
         return Err(QueryError::invalid("height must be greater than 0"));

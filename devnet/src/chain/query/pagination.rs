@@ -25,7 +25,9 @@ impl StoreKey for u64 {
 
     fn decode(bytes: &[u8]) -> Result<Self, QueryError> {
         let bytes = bytes.try_into();
-        bytes.map(Self::from_be_bytes).map_err(|_| QueryError::unknown("collections: encoding error: invalid buffer size"))
+        bytes
+            .map(Self::from_be_bytes)
+            .map_err(|_| QueryError::unknown("collections: encoding error: invalid buffer size"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests and keys, rendered as queries answer: enums by their names, a few fields left out as the live chain does.
 
+use chain_client::proto::cosmos::base::query::v1beta1::PageResponse;
 use chain_client::proto::zrchain::treasury::{
     Key, KeyAndWalletResponse, KeyReqResponse, KeyRequest, KeyRequestStatus, KeyResponse, KeyType, Params,
     QueryDctWalletsRequest, QueryDctWalletsResponse, QueryKeyByAddressRequest, QueryKeyByAddressResponse,
@@ -258,7 +259,8 @@ fn zr_sign_keys(view: &View<'_>, asked: QueryZrSignKeysRequest) -> Result<QueryZ
     }
     entries.sort_by_key(|entry| entry.id);
     entries.truncate(ZRSIGN_KEYS);
-    Ok(QueryZrSignKeysResponse { keys: entries, pagination: Some(Default::default()) })
+    let pagination = Some(PageResponse { next_key: Vec::new(), total: entries.len() as u64 });
+    Ok(QueryZrSignKeysResponse { keys: entries, pagination })
 }
 
 fn deposit_matches(metadata: &ZenBtcMetadata, recipient: &str, chain_type: WalletType) -> bool {
@@ -266,10 +268,7 @@ fn deposit_matches(metadata: &ZenBtcMetadata, recipient: &str, chain_type: Walle
         && (chain_type == WalletType::Unspecified || metadata.chain_type() == chain_type)
 }
 
-fn zenbtc_wallets(
-    view: &View<'_>,
-    asked: QueryZenbtcWalletsRequest,
-) -> Result<QueryZenbtcWalletsResponse, QueryError> {
+fn zenbtc_wallets(view: &View<'_>, asked: QueryZenbtcWalletsRequest) -> Result<QueryZenbtcWalletsResponse, QueryError> {
     let (zenbtc_wallets, next) = page(&view.state.keys, asked.pagination.as_ref(), |key| {
         let metadata = key.zenbtc_metadata.as_ref()?;
         deposit_matches(metadata, &asked.recipient_addr, asked.chain_type())

@@ -69,7 +69,7 @@ fn reject(
     request.status = KeyRequestStatus::Rejected.into();
     request.reject_reason = match &message.result {
         Some(msg_fulfil_key_request::Result::RejectReason(reason)) => reason.clone(),
-        _ => "no reject reason was provided".to_owned(),
+        _ => "rejected with no reason provided".to_owned(),
     };
     let (id, creator, fee) = (request.id, request.creator.clone(), request.fee);
     context.put_key_request(request)?;
@@ -103,10 +103,9 @@ fn accept(
         let reason = format!("invalid {} public key {}", request.key_type().as_str_name(), hex::encode(public_key));
         return chain_reject(context, request, reason);
     }
-    request.keyring_party_sigs.push(PartySignature {
-        creator: message.creator.clone(),
-        signature: message.keyring_party_signature.clone(),
-    });
+    request
+        .keyring_party_sigs
+        .push(PartySignature { creator: message.creator.clone(), signature: message.keyring_party_signature.clone() });
     let (id, fee) = (request.id, request.fee);
     if request.keyring_party_sigs.len() >= keyring.party_threshold as usize {
         request.status = KeyRequestStatus::Fulfilled.into();

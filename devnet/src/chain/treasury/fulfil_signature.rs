@@ -58,7 +58,7 @@ fn judge(
     match message.status() {
         SignRequestStatus::Rejected => {
             let reason = match message.reject_reason.as_str() {
-                "" => "no reject reason was provided",
+                "" => "rejected with no reason provided",
                 given => given,
             };
             reject_parent(context, request, reason)?;
@@ -116,10 +116,9 @@ fn answer(
         Err(Stored::Refused(reason)) => return Ok(rejected(request, reason)),
         Err(Stored::Bytes(_)) => return Ok(rejected(request, String::new())),
     };
-    request.keyring_party_sigs.push(PartySignature {
-        creator: message.creator.clone(),
-        signature: message.keyring_party_signature.clone(),
-    });
+    request
+        .keyring_party_sigs
+        .push(PartySignature { creator: message.creator.clone(), signature: message.keyring_party_signature.clone() });
     match request.signed_data.first() {
         Some(before) if before.signed_data != signed => {
             let (expected, got) = (hex::encode(&before.signed_data), hex::encode(&signed));

@@ -16,10 +16,7 @@ use crate::chain::policy::{self, Outcome, Proposal};
 /// The Hoodi test network, where deposits may be minted on every chain.
 const HOODI: &str = "eip155:560048";
 
-pub(crate) fn new(
-    context: &mut Context<'_>,
-    message: &MsgNewKeyRequest,
-) -> Result<MsgNewKeyRequestResponse, TxFault> {
+pub(crate) fn new(context: &mut Context<'_>, message: &MsgNewKeyRequest) -> Result<MsgNewKeyRequestResponse, TxFault> {
     if !context.rules.treasury.zr_sign_address.is_empty() && message.creator == context.rules.treasury.zr_sign_address {
         return zrsign::new_key(context, message);
     }

@@ -59,7 +59,14 @@ pub(crate) fn make(context: &mut Context<'_>, request: &SystemRequest) -> Result
             let id = sign_request::store(context, draft)?;
             context.raise(Event::request("new_sign_request", id));
         }
-        SystemRequest::SignTransaction { creator, key_id, wallet_type, unsigned_transaction, metadata, no_broadcast } => {
+        SystemRequest::SignTransaction {
+            creator,
+            key_id,
+            wallet_type,
+            unsigned_transaction,
+            metadata,
+            no_broadcast,
+        } => {
             let key = sign_transaction::key_for(context, *key_id)?;
             let parsed = sign_transaction::parse(&key, *wallet_type, unsigned_transaction, metadata.as_ref())?;
             let draft = Draft {

@@ -53,10 +53,7 @@ pub(super) fn find_keys(context: &mut Context<'_>, ids: &[u64]) -> Result<Vec<Ar
 }
 
 /// The first key decides workspace, policy and keyring; the others are only looked up.
-pub(super) fn first_key(
-    context: &mut Context<'_>,
-    keys: &[Arc<Key>],
-) -> Result<(Arc<Key>, Arc<Workspace>), TxFault> {
+pub(super) fn first_key(context: &mut Context<'_>, keys: &[Arc<Key>]) -> Result<(Arc<Key>, Arc<Workspace>), TxFault> {
     let first = keys.first().cloned().ok_or_else(|| TxFault::invalid_request("key ids cannot be empty"))?;
     let workspace = context.workspace(&first.workspace_addr)?;
     let workspace = workspace.ok_or_else(|| not_found(format!("workspace {}", first.workspace_addr)))?;
@@ -74,11 +71,7 @@ pub(super) fn require_active(context: &mut Context<'_>, key: &Key) -> Result<(),
     }
 }
 
-pub(super) fn check_reservations(
-    context: &mut Context<'_>,
-    keys: &[Arc<Key>],
-    creator: &str,
-) -> Result<(), TxFault> {
+pub(super) fn check_reservations(context: &mut Context<'_>, keys: &[Arc<Key>], creator: &str) -> Result<(), TxFault> {
     for key in keys {
         context.meter.charge(RESERVATION_GAS, "ReadFlat")?;
         if context.rules.is_reserved(key.id) {

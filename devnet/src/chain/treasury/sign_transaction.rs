@@ -95,9 +95,8 @@ pub(super) fn parse(
 }
 
 fn read_metadata<M: Message + Name + Default>(any: Option<&Any>, name: &str) -> Result<M, TxFault> {
-    let bad = |got: &str| {
-        TxFault::plain(format!("failed to parse tx: invalid metadata field, expected *{name}, got {got}"))
-    };
+    let bad =
+        |got: &str| TxFault::plain(format!("failed to parse tx: invalid metadata field, expected *{name}, got {got}"));
     let any = any.ok_or_else(|| bad("<nil>"))?;
     if any.type_url != M::type_url() {
         return Err(bad(&any.type_url));
@@ -143,11 +142,8 @@ pub(super) fn store(
     transaction.key_ids = draft.key_ids.clone();
     transaction.sign_request_id = sign_request::store(context, draft)?;
     transaction.id = context.next_number(|state| &mut state.counters.sign_transactions)?;
-    let outcome = Outcome {
-        request_id: transaction.id,
-        sign_request_id: transaction.sign_request_id,
-        ..Outcome::default()
-    };
+    let outcome =
+        Outcome { request_id: transaction.id, sign_request_id: transaction.sign_request_id, ..Outcome::default() };
     context.put_sign_transaction(transaction)?;
     context.raise(Event::request("new_sign_request", outcome.request_id));
     Ok(outcome)

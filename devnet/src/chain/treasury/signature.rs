@@ -106,8 +106,8 @@ pub(super) fn with_recovery_id(public_key: &[u8], digest: &[u8], mut signed: Vec
     let Ok(signature) = Signature::from_slice(&signed[..64]) else { return signed };
     let Ok(expected) = VerifyingKey::from_sec1_bytes(public_key) else { return signed };
     for id in 0..2_u8 {
-        let recovered = RecoveryId::from_byte(id)
-            .and_then(|id| VerifyingKey::recover_from_prehash(digest, &signature, id).ok());
+        let recovered =
+            RecoveryId::from_byte(id).and_then(|id| VerifyingKey::recover_from_prehash(digest, &signature, id).ok());
         if recovered == Some(expected) {
             signed[64] = id;
         }

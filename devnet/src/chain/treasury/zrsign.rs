@@ -80,11 +80,7 @@ fn ensure_child(context: &mut Context<'_>, owner: &str, alias: &str) -> Result<S
     let parent = match parent_of(context.state, owner) {
         Some(parent) => parent,
         None => {
-            let fresh = Workspace {
-                creator: owner.to_owned(),
-                owners: vec![owner.to_owned()],
-                ..Workspace::default()
-            };
+            let fresh = Workspace { creator: owner.to_owned(), owners: vec![owner.to_owned()], ..Workspace::default() };
             let address = workspace::create(context, fresh)?;
             workspace::find(context, &address)?
         }
@@ -141,13 +137,11 @@ fn find_key(context: &mut Context<'_>, message: &MsgNewZrSignSignatureRequest) -
     let parent = parent_of(context.state, &message.address).ok_or_else(missing)?;
     let child = child_of(context.state, &parent, &alias).ok_or_else(missing)?;
     let ids = State::ids(&context.state.keys_of_workspace, &child);
-    let mut found = ids.filter_map(|id| context.state.keys.get(&id)).filter(|key| key.index == message.wallet_index);
-    match (found.next().cloned(), found.next()) {
-        (Some(key), None) => {
-            context.key(key.id)?;
-            Ok(key)
-        }
-        (None, _) => Err(missing()),
-        (Some(_), Some(_)) => Err(TxFault::plain(format!("more than one key of index {}", message.wallet_index))),
+    let found = ids.filter_map(|id| context.state.keys.get(&id)).filter(|key| key.index == message.wallet_index);
+    let found: Vec<_> = found.map(|key| key.id).take(2).collect();
+    match found[..] {
+        [id] => context.key(id)?.ok_or_else(missing),
+        [] => Err(missing()),
+        _ => Err(TxFault::plain(format!("more than one key of index {}", message.wallet_index))),
     }
 }

@@ -78,8 +78,9 @@ fn read_list<'a>(bytes: &'a [u8], shape: &Shape) -> Result<Vec<Item<'a>>, Refusa
 fn take<'a>(rest: &mut &'a [u8]) -> Result<Item<'a>, Refusal> {
     let start = *rest;
     let header = Header::decode(rest).map_err(|error| Refusal::invalid(format!("rlp: {error}")))?;
-    let (payload, tail) =
-        rest.split_at_checked(header.payload_length).ok_or_else(|| Refusal::invalid("rlp: value size exceeds input"))?;
+    let (payload, tail) = rest
+        .split_at_checked(header.payload_length)
+        .ok_or_else(|| Refusal::invalid("rlp: value size exceeds input"))?;
     *rest = tail;
     Ok(Item { list: header.list, payload, encoded: &start[..start.len() - tail.len()] })
 }
@@ -182,8 +183,7 @@ mod tests {
 
     const SEPOLIA: u64 = 11_155_111;
     const LEGACY_TX: &str = "eb80843b9aca0082520894ea223ca8968ca59e0bc79ba331c2f6f636a3fb82880de0b6b3a764000080808080";
-    const DYNAMIC_TX: &str =
-        "02f583aa36a7038459682f008506fc23ac0082520894ea223ca8968ca59e0bc79ba331c2f6f636a3fb8287038d7ea4c6800080c0808080";
+    const DYNAMIC_TX: &str = "02f583aa36a7038459682f008506fc23ac0082520894ea223ca8968ca59e0bc79ba331c2f6f636a3fb8287038d7ea4c6800080c0808080";
 
     fn digest(text: &str) -> Result<String, Refusal> {
         parse(&hex::decode(text).expect("hex"), SEPOLIA).map(|parsed| hex::encode(&parsed.data[0]))
