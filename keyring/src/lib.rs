@@ -1,8 +1,33 @@
-//! keyring
+//! `keyringd`: one party of an off-chain MPC keyring. The only crate that sees protocols, peers and chains together.
+//!
+//! | Room | Holds |
+//! | --- | --- |
+//! | [`node`] | the party as a pure machine: events in, journal entries and orders out |
+//! | [`agreement`] | one decree: which bytes answer one request |
+//! | [`decree`], [`message`], [`stock`] | the words peers use |
+//! | [`admission`] | what is answered, and what can never be |
+//! | [`request`] | the life of a request, as operators see it |
+//! | [`shelf`] | finished keys, their certificates, the write-once binding |
+//! | [`outbox`] | the controller of an account on a chain |
+//! | [`store`] | the journal and its sealed tables |
+//! | [`roster`], [`committee`], [`identity`] | who the parties are |
+//! | [`clock`], [`tag`] | time and chance; hash domains |
+
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod admission;
+pub mod agreement;
 pub mod clock;
+pub mod committee;
+pub mod decree;
 pub mod identity;
+pub mod message;
+pub mod node;
+pub mod outbox;
+pub mod request;
 pub mod roster;
+pub mod runs;
+pub mod shelf;
+pub mod stock;
 pub mod store;
 pub mod tag;

@@ -1,0 +1,165 @@
+//! The words of agreement: what a decree is called, which ballots it has, what may be proposed in one.
+//!
+//! One decree per (chain, keyring, kind, request, item). It settles, once, on the exact bytes that answer that request.
+//! This room only names things; [`crate::agreement`] moves them.
+
+use std::fmt;
+
+use mpc_core::{KeyId, PartyIndex, SessionId};
+use serde::{Deserialize, Serialize};
+
+use crate::tag;
+
+/// What a decree is about. Authorisation, forward and discard decrees belong to later controllers and are not made yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// Which key of the shelf answers a key request.
+    Key,
+    /// Which signature answers a signature request.
+    Signature,
+}
+
+impl Kind {
+    /// The word used in logs, tables and metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Signature => "signature",
+        }
+    }
+}
+
+/// The name of a decree. Ordered by chain, keyring, kind and number, so ties between requests break by request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DecreeId {
+    /// Chain id, for example `zenrock`; at most 64 bytes.
+    pub chain: String,
+    /// Keyring (or contract) address on that chain; at most 128 bytes.
+    pub keyring: String,
+    /// Key or signature.
+    pub kind: Kind,
+    /// The chain's own number of the request.
+    pub request: u64,
+    /// Which data item of the request; 0 on zrChain, where every item is a request of its own.
+    pub item: u32,
+}
+
+impl DecreeId {
+    /// Longest chain id that a peer may name.
+    pub const CHAIN_BYTES_MAX: usize = 64;
+    /// Longest keyring address that a peer may name.
+    pub const KEYRING_BYTES_MAX: usize = 128;
+
+    /// The database key: fields in order, text length-prefixed, numbers big-endian.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(32 + self.chain.len() + self.keyring.len());
+        for text in [&self.chain, &self.keyring] {
+            bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        bytes.push(match self.kind {
+            Kind::Key => 1,
+            Kind::Signature => 2,
+        });
+        bytes.extend_from_slice(&self.request.to_be_bytes());
+        bytes.extend_from_slice(&self.item.to_be_bytes());
+        bytes
+    }
+
+    /// Whether the texts keep their bounds; checked on everything that comes from a peer.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.chain.len() <= Self::CHAIN_BYTES_MAX && self.keyring.len() <= Self::KEYRING_BYTES_MAX
+    }
+}
+
+impl fmt::Display for DecreeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.chain, self.kind.word(), self.request)?;
+        if self.item > 0 { write!(f, ".{}", self.item) } else { Ok(()) }
+    }
+}
+
+/// A numbered attempt and the party that leads it. Higher attempts beat lower ones; ties break by leader, so two parties
+/// never share a ballot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ballot {
+    /// 0 belongs to the first leader alone and is the only one that skips `prepare`.
+    pub attempt: u32,
+    /// Who may propose in it.
+    pub leader: PartyIndex,
+}
+
+impl fmt::Display for Ballot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.attempt, self.leader)
+    }
+}
+
+/// What a leader puts forward.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Value {
+    /// A signing run that begins after the digest was fixed. Exactly `t` signers, ascending.
+    Run {
+        /// Who signs.
+        signers: Vec<PartyIndex>,
+        /// The run; a function of epoch, decree, ballot and signers, so it never repeats.
+        session: SessionId,
+        /// The auxiliary data that an ECDSA run uses; none for EdDSA.
+        auxiliary: Option<[u8; 32]>,
+    },
+    /// A finished key from the leader's lane of the shelf.
+    Key {
+        /// The key.
+        key: KeyId,
+        /// Its public bytes as the chain will show them: 33 (compressed secp256k1) or 32 (Ed25519).
+        public: Vec<u8>,
+    },
+    /// The answer of the highest accepted ballot that `Q` promises reported.
+    Adopt {
+        /// The exact bytes.
+        answer: Vec<u8>,
+    },
+}
+
+/// One proposal of one ballot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// What its leader understood the request to be; every joiner compares it with its own reading.
+    pub request: [u8; 32],
+    /// What is proposed.
+    pub value: Value,
+}
+
+impl Proposal {
+    /// The proposal's name in joins, bound to decree and ballot.
+    #[must_use]
+    pub fn digest(&self, decree: &DecreeId, ballot: Ballot) -> [u8; 32] {
+        // postcard of these plain types cannot fail; an empty encoding would still be bound to decree and ballot.
+        let body = postcard::to_stdvec(self).unwrap_or_default();
+        tag::hash(tag::PROPOSAL, &[&decree.to_bytes(), &ballot_bytes(ballot), &body])
+    }
+}
+
+/// The name of an answer within its decree.
+#[must_use]
+pub fn answer_digest(decree: &DecreeId, answer: &[u8]) -> [u8; 32] {
+    tag::hash(tag::ANSWER, &[&decree.to_bytes(), answer])
+}
+
+/// The signing session of a ballot; never repeats because a ballot has one proposal.
+#[must_use]
+pub fn signing_session(epoch: u64, decree: &DecreeId, ballot: Ballot, signers: &[PartyIndex]) -> SessionId {
+    let signers: Vec<u8> = signers.iter().flat_map(|party| party.get().to_be_bytes()).collect();
+    SessionId::new(tag::hash(
+        tag::SESSION_SIGN,
+        &[&epoch.to_be_bytes(), &decree.to_bytes(), &ballot_bytes(ballot), &signers],
+    ))
+}
+
+fn ballot_bytes(ballot: Ballot) -> [u8; 6] {
+    let (attempt, leader) = (ballot.attempt.to_be_bytes(), ballot.leader.get().to_be_bytes());
+    [attempt[0], attempt[1], attempt[2], attempt[3], leader[0], leader[1]]
+}

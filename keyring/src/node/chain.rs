@@ -1,0 +1,444 @@
+//! Chains at work: sightings become jobs, decided answers become publications, and what the chain shows ends requests.
+
+use std::collections::BTreeSet;
+
+use chain_client::{Height, Hint, Reading, Request, RequestKind, Standing};
+use mpc_core::KeyId;
+
+use super::{ChainNews, Event as NodeEvent, Level, Live, LIVE_MAX, Node, Order};
+use crate::admission::{self, Job, Known, Sighting, Verdict};
+use crate::agreement::clock::Millis;
+use crate::agreement::{Decree, Record};
+use crate::decree::{DecreeId, Kind};
+use crate::outbox::{Moves, Outcome, Publication, Want};
+use crate::request::{Event, RequestRecord, State};
+use crate::shelf;
+use crate::store::{Entry, Table};
+
+/// Lifetime assumed of a request that has no deadline.
+const NO_DEADLINE_MS: Millis = 60_000;
+/// Block time assumed before one was measured.
+pub(super) const BLOCK_MS_ASSUMED: Millis = 2_000;
+/// Blocks between the turns of those who stand by.
+const STANDBY_BLOCKS: u64 = 3;
+
+impl Node {
+    pub(super) fn chain_news(&mut self, chain: &str, news: ChainNews) {
+        if !self.chains.contains_key(chain) {
+            return;
+        }
+        match news {
+            ChainNews::Head { height } => self.head(chain, height),
+            ChainNews::Keyring(facts) => {
+                if let Some(side) = self.chains.get_mut(chain) {
+                    let account = side.setup.pen.account();
+                    let may = facts.active && facts.parties.iter().any(|party| party == account);
+                    side.outbox.pause(!may);
+                    side.keyring = Some(facts);
+                }
+            }
+            ChainNews::Open { height, requests, complete } => self.open_requests(chain, height, requests, complete),
+            ChainNews::Seen(sighting) => self.seen(chain, *sighting),
+            ChainNews::Unseen(decree) => {
+                if let Some(side) = self.chains.get_mut(chain) {
+                    side.examined.remove(&decree);
+                }
+            }
+            ChainNews::Reading(decree, reading) => self.reading(chain, &decree, &reading),
+            ChainNews::Standing(decree, height, standing) => self.standing(&decree, height, &standing),
+            ChainNews::Hint { sequence, hint } => self.hint(chain, sequence, &hint),
+        }
+    }
+
+    pub(super) fn lifetime_left(&self, deadline: Option<Height>, chain: &str) -> Millis {
+        let Some((deadline, side)) = deadline.zip(self.chains.get(chain)) else { return NO_DEADLINE_MS };
+        deadline.0.saturating_sub(side.height.0).saturating_mul(side.block_ms)
+    }
+
+    /// A new block: deadlines pass, transactions are looked after, standbys' turns come.
+    fn head(&mut self, chain: &str, height: Height) {
+        let now = self.now;
+        let Some(side) = self.chains.get_mut(chain) else { return };
+        if height <= side.height {
+            return;
+        }
+        if side.height.0 > 0 {
+            let per_block = (now.saturating_sub(side.height_at)) / (height.0 - side.height.0);
+            side.block_ms = ((side.block_ms * 7 + per_block) / 8).max(1);
+        }
+        side.height = height;
+        side.height_at = now;
+        let moves = side.outbox.block(height);
+        self.outbox_moves(chain, moves);
+        let late: Vec<DecreeId> = self
+            .live
+            .iter()
+            .filter(|(id, live)| id.chain == chain && live.job.deadline.is_some_and(|deadline| deadline <= height))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in late {
+            // Whether the chain fulfilled it at the last moment is read from the chain, not assumed.
+            let request = chain_client::RequestId { kind: chain_kind(id.kind), number: id.request };
+            self.effects.orders.push(Order::ReadStanding(id, request));
+        }
+        self.tick();
+    }
+
+    /// The chain's list of open requests, compared with what is live here.
+    fn open_requests(&mut self, chain: &str, height: Height, requests: Vec<Request>, complete: bool) {
+        let Some(side) = self.chains.get_mut(chain) else { return };
+        let keyring = side.setup.keyring.clone();
+        let mut listed = BTreeSet::new();
+        for request in requests {
+            let decree = decree_of(chain, &keyring, &request);
+            listed.insert(decree.clone());
+            let Some(side) = self.chains.get_mut(chain) else { return };
+            let room = side.examined.len() < LIVE_MAX && self.live.len() < LIVE_MAX;
+            let learning = self.live.get(&decree).is_some_and(|live| live.request.learning);
+            if !room || (self.live.contains_key(&decree) && !learning) || !side.examined.insert(decree.clone()) {
+                continue;
+            }
+            let absent_at = side.complete_at.filter(|seen| *seen < height);
+            self.effects.orders.push(Order::Examine { decree, request: Box::new(request), at: height, absent_at });
+        }
+        if complete {
+            let Some(side) = self.chains.get_mut(chain) else { return };
+            side.complete_at = side.complete_at.max(Some(height));
+            side.examined.retain(|decree| listed.contains(decree));
+            let gone: Vec<DecreeId> = self
+                .live
+                .iter()
+                .filter(|(id, live)| {
+                    id.chain == chain && !live.request.learning && live.request.seen < height && !listed.contains(*id)
+                })
+                .map(|(id, _)| id.clone())
+                .collect();
+            for id in gone {
+                let request = chain_client::RequestId { kind: chain_kind(id.kind), number: id.request };
+                self.effects.orders.push(Order::ReadStanding(id, request));
+            }
+        }
+    }
+
+    /// A request as the own endpoint shows it (law 1): admitted, refused for good, or looked at again.
+    fn seen(&mut self, chain: &str, sighting: Sighting) {
+        let id = sighting.decree.clone();
+        let Some(side) = self.chains.get(chain) else { return };
+        if self.live.get(&id).is_some_and(|live| !live.request.learning) {
+            return;
+        }
+        let (reserved, seen) = (side.setup.reserved.clone(), side.height);
+        match self.stored_request(&id) {
+            Ok(Some(record)) if record.state.is_end() => return,
+            Ok(_) => {}
+            Err(error) => return self.memory_failed(Some(&id), &error),
+        }
+        let verdict = admission::judge(&sighting, &reserved, |key| self.known(key, &id));
+        let record = RequestRecord {
+            state: State::Admitted,
+            job: None,
+            load: Some(sighting.load),
+            learning: false,
+            seen,
+            decided_after_ms: None,
+            broadcast_after_ms: None,
+            transaction: None,
+            note: String::new(),
+        };
+        match verdict {
+            Verdict::Admitted(job) => self.admit(job, record),
+            Verdict::Never(reason) => {
+                let note = reason.to_string();
+                self.note(Level::Info, Some(&id), format!("unanswerable: {note}"));
+                let record = RequestRecord { state: State::Unanswerable(reason), note, ..record };
+                self.write_ended(&id, &record);
+            }
+            Verdict::NotYet(key) => {
+                if let Some(side) = self.chains.get_mut(chain) {
+                    side.examined.remove(&id);
+                }
+                self.learn_owner(&sighting, key);
+            }
+        }
+    }
+
+    /// What this party knows of a key that the chain shows under a number.
+    fn known(&self, key: KeyId, asked_by: &DecreeId) -> Known {
+        match (shelf::read_record(&self.memory, key), shelf::binding(&self.memory, key)) {
+            (Ok(Some(record)), Ok(bound)) if !record.certificate.is_empty() => match bound {
+                Some(bound) if bound.chain == asked_by.chain && bound.keyring == asked_by.keyring => {
+                    Known::Bound(bound.request)
+                }
+                Some(_) => Known::BoundElsewhere,
+                None => Known::Unbound,
+            },
+            (Ok(None), _) => Known::Stranger,
+            // Uncertified, or the store failed: not this party's to judge now.
+            _ => Known::Unbound,
+        }
+    }
+
+    fn admit(&mut self, job: Job, request: RequestRecord) {
+        let id = job.decree.clone();
+        let stored = match self.stored_record(&id) {
+            Ok(record) => record.unwrap_or_default(),
+            Err(error) => return self.memory_failed(Some(&id), &error),
+        };
+        self.live.remove(&id);
+        let request = RequestRecord { job: Some(job.clone()), ..request };
+        let deadline = job.deadline.map_or_else(|| "no deadline".to_owned(), |height| format!("until block {height}"));
+        self.note(Level::Info, Some(&id), format!("admitted, {deadline}"));
+        self.write([Entry::put(Table::Open, id.to_bytes(), Vec::new())]);
+        self.begin(job, request, stored);
+    }
+
+    /// Makes a decree live, hears what peers said of it early, and opens it.
+    pub(super) fn begin(&mut self, job: Job, request: RequestRecord, stored: Record) {
+        let id = job.decree.clone();
+        let order = self.committee.order(&job.order_seed());
+        let around = self.around(job.deadline, &id.chain);
+        let decided = stored.decided.is_some();
+        let decree = Decree::new(id.clone(), self.committee.clone(), self.me, order, stored, self.gap, around);
+        let (digest, seen_at) = (job.digest(), self.now);
+        let learning = request.learning;
+        let live = Live { decree, job, digest, request, seen_at, asked_at: 0 };
+        self.write([Entry::put(Table::Request, id.to_bytes(), postcard::to_stdvec(&live.request).unwrap_or_default())]);
+        self.live.insert(id.clone(), live);
+        if learning {
+            return;
+        }
+        if decided {
+            return self.with_live(&id, |_, _, _| vec![crate::agreement::Act::Decided]);
+        }
+        self.with_live(&id, |live, view, node| {
+            live.decree.open(view, node.around(view.job.deadline, &view.job.decree.chain))
+        });
+        for packet in self.early.remove(&id).unwrap_or_default() {
+            let now = self.now;
+            self.on(now, NodeEvent::Packet(Box::new(packet)));
+        }
+    }
+
+    /// The key is ours and this party has not learned whose it is: the decree of the key request knows.
+    fn learn_owner(&mut self, sighting: &Sighting, key: KeyId) {
+        let Some(chain_key) = &sighting.key else { return };
+        let id = DecreeId { kind: Kind::Key, request: chain_key.id, ..sighting.decree.clone() };
+        if self.live.contains_key(&id) || self.live.len() >= LIVE_MAX {
+            return;
+        }
+        self.note(Level::Warn, Some(&sighting.decree), format!("{key:?} is ours; asking whose it is"));
+        let task = admission::Task::Key { key_type: chain_key.key_type };
+        let job = Job { decree: id, created: sighting.created, deadline: None, task };
+        self.learn(job);
+    }
+
+    fn learn(&mut self, job: Job) {
+        let request = RequestRecord {
+            state: State::Parked,
+            job: Some(job.clone()),
+            load: None,
+            learning: true,
+            seen: job.created,
+            decided_after_ms: None,
+            broadcast_after_ms: None,
+            transaction: None,
+            note: String::new(),
+        };
+        let stored = self.stored_record(&job.decree).ok().flatten().unwrap_or_default();
+        self.write([Entry::put(Table::Open, job.decree.to_bytes(), Vec::new())]);
+        self.begin(job, request, stored);
+        self.tick_decrees();
+    }
+
+    /// The cluster has decided: this party's turn to publish is its place among those present.
+    pub(super) fn decided(&mut self, id: &DecreeId, live: &mut Live) {
+        live.request.state = live.request.state.clone().on(&Event::Decided);
+        live.request.decided_after_ms.get_or_insert(self.now.saturating_sub(live.seen_at));
+        self.commitments.retain(|session, _| live.decree.record().entered.is_none_or(|(_, entered)| entered != *session));
+        let Some(certificate) = live.decree.decision() else { return };
+        let answer = match live.job.question().decided(&certificate.answer) {
+            Ok(answer) => answer,
+            Err(error) => return self.note(Level::Alarm, Some(id), format!("decided bytes do not verify: {error}")),
+        };
+        let Some(load) = live.request.load.filter(|_| !live.request.learning) else { return };
+        let turn = live.decree.order().iter().filter(|party| self.present.contains(party)).position(|p| *p == self.me);
+        let Some(side) = self.chains.get_mut(&id.chain) else { return };
+        let answers_needed = side.keyring.as_ref().map_or(1, |facts| facts.party_threshold.max(1)) as usize;
+        let behind = turn.unwrap_or(0).saturating_sub(answers_needed.saturating_sub(1)) as u64;
+        let publication = Publication {
+            request: chain_client::RequestId { kind: chain_kind(id.kind), number: id.request },
+            answer,
+            not_before: Height(side.height.0 + STANDBY_BLOCKS * behind),
+            used: 0,
+            load,
+        };
+        side.outbox.publish(id.clone(), publication);
+        if behind == 0 {
+            let request = chain_client::RequestId { kind: chain_kind(id.kind), number: id.request };
+            self.effects.orders.push(Order::ReadTogether(id.clone(), request));
+        }
+    }
+
+    fn reading(&mut self, chain: &str, decree: &DecreeId, reading: &Reading) {
+        let Some(side) = self.chains.get_mut(chain) else { return };
+        side.account_number = Some(reading.account().number);
+        let pen = side.setup.pen.clone();
+        let moves = side.outbox.reading(decree, reading, pen.as_ref());
+        self.outbox_moves(chain, moves);
+    }
+
+    fn hint(&mut self, chain: &str, sequence: u64, hint: &Hint) {
+        let Some(side) = self.chains.get_mut(chain) else { return };
+        let decree = side.outbox.slots().find(|slot| slot.sequence == sequence).map(|slot| slot.decree.clone());
+        let (pen, number) = (side.setup.pen.clone(), side.account_number);
+        let moves = side.outbox.hinted(sequence, hint, pen.as_ref(), number);
+        self.outbox_moves(chain, moves);
+        let Some(id) = decree else { return };
+        let (event, word) = match hint {
+            Hint::Taken | Hint::Known => (Event::Taken, None),
+            Hint::Unknown { reason } => (Event::Unclear, Some(reason.clone())),
+            Hint::Refused { code, reason, .. } => (Event::Unclear, Some(format!("code {code}: {reason}"))),
+        };
+        if let Some(word) = word {
+            self.note(Level::Warn, Some(&id), format!("broadcast of sequence {sequence}: {word}"));
+        }
+        self.move_request(&id, &event);
+    }
+
+    fn outbox_moves(&mut self, chain: &str, moves: Moves) {
+        self.write(moves.entries);
+        for outcome in moves.outcomes {
+            self.outcome(outcome);
+        }
+        for want in moves.wants {
+            self.effects.orders.push(match want {
+                Want::Read(decree, request) => Order::ReadTogether(decree, request),
+                Want::Broadcast(signed) => Order::Broadcast(chain.to_owned(), signed),
+            });
+        }
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Submitting(id, signed) => {
+                let now = self.now;
+                if let Some(live) = self.live.get_mut(&id) {
+                    live.request.transaction = Some(signed.hash);
+                    live.request.broadcast_after_ms.get_or_insert(now.saturating_sub(live.seen_at));
+                }
+                self.move_request(&id, &Event::Signed);
+            }
+            Outcome::Landed(id, _) => self.move_request(&id, &Event::Answered),
+            Outcome::Closed(id, _, standing) => self.closed(&id, &standing),
+            Outcome::Dead(id, sequence, height) => {
+                self.note(Level::Warn, Some(&id), format!("sequence {sequence} is dead at height {height}"));
+                self.move_request(&id, &Event::Dead);
+            }
+            Outcome::Foreign(id) => self.note(
+                Level::Alarm,
+                Some(&id),
+                "the chain shows other bytes than the decided ones: nothing is published",
+            ),
+        }
+    }
+
+    fn standing(&mut self, id: &DecreeId, height: Height, standing: &Standing) {
+        match standing {
+            Standing::Open { .. } => {
+                let late = self.live.get(id).is_some_and(|live| live.job.deadline.is_some_and(|last| last <= height));
+                if late {
+                    self.move_request(id, &Event::TooLate);
+                }
+            }
+            _ => self.closed(id, standing),
+        }
+    }
+
+    /// The chain has closed a request. A key request whose decision is not known here is followed until it is learned:
+    /// signatures by that key need it.
+    fn closed(&mut self, id: &DecreeId, standing: &Standing) {
+        let fulfilled = matches!(standing, Standing::Fulfilled { .. } | Standing::Rejected { key: Some(_), .. });
+        let held = self.chains.get(&id.chain).is_some_and(|side| side.outbox.slots().any(|slot| slot.decree == *id));
+        let Some(live) = self.live.get_mut(id) else { return };
+        if id.kind == Kind::Key && fulfilled && live.decree.decision().is_none() {
+            live.request.learning = true;
+            return;
+        }
+        if let Standing::Rejected { reason, .. } = standing {
+            live.request.note.clone_from(reason);
+        }
+        if held {
+            // Its transaction's fate comes first; the controller tells it.
+            return;
+        }
+        let expired = matches!(standing, Standing::Rejected { reason, .. } if reason.contains("timed out"));
+        let event = match (fulfilled, expired) {
+            (true, _) => Event::Answered,
+            (false, true) => Event::TooLate,
+            (false, false) => Event::Closed,
+        };
+        self.move_request(id, &event);
+    }
+
+    pub(super) fn move_request(&mut self, id: &DecreeId, event: &Event) {
+        self.with_live(id, |live, _, _| {
+            live.request.state = live.request.state.clone().on(event);
+            Vec::new()
+        });
+    }
+
+    /// Whether a decree needs no more attention; its traces in memory go, its records stay.
+    pub(super) fn is_over(&mut self, id: &DecreeId, live: &Live) -> bool {
+        let learned = live.request.learning && live.decree.decision().is_some();
+        if !learned && !live.request.state.is_end() {
+            return false;
+        }
+        if learned && !live.request.state.is_end() {
+            let request = RequestRecord { state: State::Settled, ..live.request.clone() };
+            self.write_ended(id, &request);
+        }
+        self.write([Entry::delete(Table::Open, id.to_bytes())]);
+        if let Some(session) = live.decree.live_session() {
+            self.runs.remove(&session);
+            self.effects.orders.push(Order::Stop(session));
+        }
+        if let Some((_, session)) = live.decree.record().entered {
+            self.commitments.remove(&session);
+        }
+        if let Some(side) = self.chains.get_mut(&id.chain) {
+            side.outbox.forget(id);
+        }
+        true
+    }
+
+    fn write_ended(&mut self, id: &DecreeId, request: &RequestRecord) {
+        self.write([Entry::put(Table::Request, id.to_bytes(), postcard::to_stdvec(request).unwrap_or_default())]);
+    }
+
+    fn stored_request(&self, id: &DecreeId) -> Result<Option<RequestRecord>, crate::store::StoreError> {
+        use super::Records as _;
+        let damaged =
+            || crate::store::StoreError::Damaged { place: format!("request/{id}"), what: "record does not decode" };
+        self.memory
+            .read(Table::Request, &id.to_bytes())?
+            .map(|bytes| postcard::from_bytes(&bytes).map_err(|_| damaged()))
+            .transpose()
+    }
+}
+
+/// The decree of a request.
+#[must_use]
+pub fn decree_of(chain: &str, keyring: &str, request: &Request) -> DecreeId {
+    let kind = match request.id.kind {
+        RequestKind::Key => Kind::Key,
+        RequestKind::Signature => Kind::Signature,
+    };
+    DecreeId { chain: chain.to_owned(), keyring: keyring.to_owned(), kind, request: request.id.number, item: 0 }
+}
+
+const fn chain_kind(kind: Kind) -> RequestKind {
+    match kind {
+        Kind::Key => RequestKind::Key,
+        Kind::Signature => RequestKind::Signature,
+    }
+}

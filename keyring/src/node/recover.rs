@@ -1,0 +1,117 @@
+//! The node as its store remembers it: open decrees, free keys, auxiliary data, transactions in flight. Closed requests
+//! and bound keys stay on disk, so a node with ten million of them starts as fast as an empty one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chain_client::Height;
+use mpc_core::AuxInfo;
+
+use super::chain::BLOCK_MS_ASSUMED;
+use super::memory::Memory;
+use super::stock::Stock;
+use super::{ChainSide, Effects, Node, Setup};
+use crate::agreement::Record;
+use crate::agreement::clock::{GAP_ASSUMED_MS, Millis};
+use crate::outbox::Outbox;
+use crate::request::RequestRecord;
+use crate::shelf::{Shelf, ShelfError};
+use crate::store::{Store, StoreError, Table};
+
+/// Why a node cannot remember.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The shelf's records cannot be read.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+    /// A record does not decode.
+    #[error("{0} does not decode: the store is damaged or was written by a newer program")]
+    Record(String),
+}
+
+impl Node {
+    /// The node as it stood when its store was last written. Its first effects say again what was said before.
+    ///
+    /// # Errors
+    /// When a record cannot be read: a node without its memory must not start.
+    pub fn recover(setup: Setup, store: Arc<dyn Store>, now: Millis) -> Result<Self, RecoverError> {
+        let shelf = Shelf::recover(store.as_ref())?;
+        let stock = recover_stock(store.as_ref())?;
+        let mut chains = BTreeMap::new();
+        for chain in setup.chains {
+            let side = ChainSide {
+                outbox: Outbox::recover(&chain.chain, store.as_ref())?,
+                setup: chain,
+                height: Height(0),
+                height_at: now,
+                block_ms: BLOCK_MS_ASSUMED,
+                keyring: None,
+                examined: BTreeSet::new(),
+                complete_at: None,
+                account_number: None,
+            };
+            chains.insert(side.setup.chain.clone(), side);
+        }
+        let mut node = Self {
+            me: setup.me,
+            committee: setup.committee,
+            keys_per_lane: setup.keys_per_lane,
+            slots: setup.slots.max(1),
+            memory: Memory::new(store.clone()),
+            now,
+            present: BTreeSet::from([setup.me]),
+            round_trips: BTreeMap::new(),
+            gap: GAP_ASSUMED_MS,
+            live: BTreeMap::new(),
+            early: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            commitments: BTreeMap::new(),
+            shelf,
+            promised_keys: BTreeSet::new(),
+            stock,
+            chains,
+            effects: Effects::default(),
+        };
+        node.reopen(store.as_ref())?;
+        Ok(node)
+    }
+
+    /// Every decree that was open goes on from its record.
+    fn reopen(&mut self, store: &dyn Store) -> Result<(), RecoverError> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = store.scan(Table::Open, b"", after.as_deref(), 256)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for (name, _) in &page {
+                let what = || format!("open request {}", hex::encode(name));
+                let Some(bytes) = store.read(Table::Request, name)? else { continue };
+                let request: RequestRecord = postcard::from_bytes(&bytes).map_err(|_| RecoverError::Record(what()))?;
+                let Some(job) = request.job.clone().filter(|_| !request.state.is_end()) else { continue };
+                let record = match store.read(Table::Decree, name)? {
+                    Some(bytes) => Record::decode(&bytes).map_err(|_| RecoverError::Record(what()))?,
+                    None => Record::default(),
+                };
+                self.begin(job, request, record);
+            }
+        }
+    }
+}
+
+fn recover_stock(store: &dyn Store) -> Result<Stock, RecoverError> {
+    let active = store
+        .read(Table::Stock, Stock::active_key())?
+        .map(|bytes| postcard::from_bytes(&bytes).map_err(|_| RecoverError::Record("auxiliary/active".to_owned())))
+        .transpose()?;
+    let mut own = BTreeMap::new();
+    for (name, bytes) in store.scan(Table::Stock, b"auxiliary/", None, 64)? {
+        let Some(counter) = name.strip_prefix(b"auxiliary/").and_then(|rest| rest.try_into().ok()) else { continue };
+        let auxiliary =
+            AuxInfo::decode(&bytes).map_err(|_| RecoverError::Record("auxiliary data".to_owned()))?;
+        own.insert(u64::from_be_bytes(counter), auxiliary.digest());
+    }
+    Ok(Stock::recovered(active, own))
+}
