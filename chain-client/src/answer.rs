@@ -151,6 +151,10 @@ fn secp256k1_key(key: &[u8]) -> Result<EcdsaKey, AnswerError> {
     if key.len() != 33 {
         return Err(AnswerError::Length { what: "secp256k1 public key", got: key.len(), wanted: "33 (compressed)" });
     }
+    // The library also reads a form of 33 bytes that begins with 05; the chain does not.
+    if !matches!(key, [2 | 3, ..]) {
+        return Err(AnswerError::NotAKey);
+    }
     EcdsaKey::from_sec1_bytes(key).map_err(|_| AnswerError::NotAKey)
 }
 

@@ -25,7 +25,13 @@ pub(crate) use node::{Node, pinned};
 use crate::name::{EndpointId, Height};
 
 /// Any gRPC service, boxed: a channel over a socket, or a server in this process.
-pub(crate) type BoxedService = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>;
+pub(crate) type BoxedService = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Broken>;
+
+/// A failure of the service below gRPC. A type of its own: with the boxed error itself the compiler cannot show that
+/// futures over it may move between threads.
+#[derive(Debug, thiserror::Error)]
+#[error("transport failed")]
+pub(crate) struct Broken(#[source] BoxError);
 
 /// Bounds on asking. All have defaults that fit blocks of one to six seconds.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -106,7 +112,7 @@ impl Endpoint {
         B: tonic::codegen::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let service = service.map_response(|reply| reply.map(Body::new)).map_err(Into::into);
+        let service = service.map_response(|reply| reply.map(Body::new)).map_err(|error| Broken(error.into()));
         Self { name: name.into(), service: BoxCloneSyncService::new(service) }
     }
 

@@ -109,18 +109,21 @@ pub fn address(key_type: KeyType, public_key: &[u8], wallet: WalletType, prefix:
     }
 }
 
-fn compressed_hash160(public_key: &[u8]) -> Result<[u8; 20], WalletError> {
-    if public_key.len() != 33 {
+fn compressed(public_key: &[u8]) -> Result<PublicKey, WalletError> {
+    if !matches!(public_key, [2 | 3, x @ ..] if x.len() == 32) {
         return Err(WalletError::Key);
     }
-    PublicKey::from_sec1_bytes(public_key).map_err(|_| WalletError::Key)?;
+    PublicKey::from_sec1_bytes(public_key).map_err(|_| WalletError::Key)
+}
+
+fn compressed_hash160(public_key: &[u8]) -> Result<[u8; 20], WalletError> {
+    compressed(public_key)?;
     Ok(hash160(public_key))
 }
 
 /// The last 20 bytes of Keccak-256 over the uncompressed point, with EIP-55's capitals as checksum.
 fn evm(public_key: &[u8]) -> Result<String, WalletError> {
-    let key = PublicKey::from_sec1_bytes(public_key).map_err(|_| WalletError::Key)?;
-    let point = key.to_encoded_point(false);
+    let point = compressed(public_key)?.to_encoded_point(false);
     let hash = Keccak256::digest(&point.as_bytes()[1..]);
     let digits = hex::encode(&hash[12..]);
     let checksum = hex::encode(Keccak256::digest(digits.as_bytes()));
