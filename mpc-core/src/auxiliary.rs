@@ -7,6 +7,9 @@
 
 #[path = "auxiliary/codec.rs"]
 mod codec;
+#[cfg(feature = "testing")]
+#[path = "auxiliary/dealt.rs"]
+pub(crate) mod dealt;
 
 use std::fmt;
 

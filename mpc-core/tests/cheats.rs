@@ -90,7 +90,7 @@ struct Signing<'a> {
 impl<'a> Signing<'a> {
     fn new(engine: &'a dyn EcdsaEngine, suite: Suite) -> Self {
         let mut committee = Committee::new(engine, 3, 3, 3);
-        committee.make_aux();
+        committee.deal_aux();
         let key = committee.keygen(suite);
         Self { committee, key, suite }
     }

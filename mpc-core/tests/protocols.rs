@@ -238,3 +238,25 @@ fn wrong_inputs_stop_at_the_first_step_and_blame_nobody() {
         assert!(matches!(abort, Abort::Local { .. }) && abort.culprits().is_empty(), "{abort}");
     }
 }
+
+#[test]
+fn dealt_auxiliary_data_signs_like_data_that_was_made_and_survives_encoding() {
+    let toy = Cggmp24::toy();
+    let mut committee = Committee::new(&toy, 3, 5, 12);
+    committee.deal_aux();
+    let key = committee.keygen(Suite::Secp256k1);
+    committee.sign(&key, &payload(Suite::Secp256k1));
+    let aux = committee.aux(PartyIndex::new(4)).unwrap();
+    let bytes = aux.encode();
+    let read = AuxInfo::decode(&bytes).unwrap();
+    assert_eq!((read.party(), read.of(), read.digest(), read.encode()), (aux.party(), 5, aux.digest(), bytes.clone()));
+    for at in [0, 1, 3, 5, 8, 40, bytes.len() - 1] {
+        assert!(AuxInfo::decode(&bytes[..at]).is_err(), "length {at}");
+    }
+    // Damage to what decides whose data this is; damaged parameters of others show in the digest, which all compare.
+    for at in [0, 1, 2, 3, 5, 20, 100] {
+        let mut damaged = bytes.to_vec();
+        damaged[at] ^= 1;
+        assert!(AuxInfo::decode(&damaged).is_err(), "byte {at}");
+    }
+}

@@ -105,6 +105,16 @@ impl<'a> Committee<'a> {
         self.aux = done(run(sessions, self.next_seed()));
     }
 
+    /// Takes auxiliary data from a dealer instead of making it: milliseconds, and the same to sign with.
+    ///
+    /// # Panics
+    /// If the prepared primes are damaged.
+    pub fn deal_aux(&mut self) {
+        let primes: Vec<Primes> = self.threshold.parties().map(|party| primes_for(self.engine, party)).collect();
+        let dealt = aux::dealt::deal(&primes, &mut seeded(self.next_seed())).expect("primes of the engine's size");
+        self.aux = dealt.into_iter().map(|(party, aux)| (party, Arc::new(aux))).collect();
+    }
+
     /// One party's auxiliary data, if made.
     pub fn aux(&self, party: PartyIndex) -> Option<Arc<AuxInfo>> {
         self.aux.get(&party).cloned()

@@ -34,7 +34,7 @@ fn aux_sessions() -> Sessions<AuxInfo> {
 fn signing_sessions() -> Sessions<crate::Ready> {
     let engine = Cggmp24::toy();
     let mut committee = Committee::new(&engine, 3, 3, 2);
-    committee.make_aux();
+    committee.deal_aux();
     let key = committee.keygen(Suite::Secp256k1);
     let signers = committee.first_signers();
     committee.signing_sessions(&key, &signers, &crate::Payload::Digest([3; 32]))
