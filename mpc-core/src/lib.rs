@@ -11,6 +11,15 @@
 //! Where the protocols come from and where we depart from the papers: `docs/PAPER.md`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss
+    )
+)]
 
 #[cfg(all(feature = "backend-gmp", feature = "backend-num-bigint"))]
 compile_error!(
@@ -56,10 +65,14 @@ pub use {
     signature::{CombineError, Signature, combine},
     signing::{Commitments, Issued, NoncePoint, Partial, Payload, Ready, SigningInput},
     suite::Suite,
+    wire::MESSAGE_LEN_MAX,
 };
 
 /// Whether toy parameters are compiled in. A daemon meant for money refuses to be built with them.
 pub const TESTING: bool = cfg!(feature = "testing");
+
+/// Whether the safe primes that anybody can read are compiled in. A daemon meant for money refuses to be built with them.
+pub const PREPARED_PRIMES: bool = cfg!(feature = "prepared-primes");
 
 /// Which big-number backend is compiled in, for logs and measurements.
 pub const BACKEND: &str = if cfg!(feature = "backend-gmp") { "gmp" } else { "num-bigint" };

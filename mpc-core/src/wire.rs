@@ -15,6 +15,11 @@ use crate::{abort::Abort, party::PartyIndex, session::SessionId, tag};
 const VERSION: u8 = 1;
 const RUN_LEN: usize = 16;
 const HEADER_LEN: usize = 3 + RUN_LEN;
+/// The longest body of all protocols.
+const BODY_LEN_MAX: usize = 512 * 1024;
+
+/// No message of any session is longer than this; what is, need not be delivered.
+pub const MESSAGE_LEN_MAX: usize = HEADER_LEN + BODY_LEN_MAX;
 
 /// Which protocol a message belongs to. Numbers are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +41,7 @@ impl Protocol {
             // t ≤ n commitments of a polynomial, t points of 33 bytes and some hashes.
             Self::KeygenSecp256k1 | Self::KeygenEd25519 => 1024 + 64 * of,
             // Two times 128 proof rounds over 3072-bit numbers in hexadecimal: 209 kB measured.
-            Self::Auxiliary => 512 * 1024,
+            Self::Auxiliary => BODY_LEN_MAX,
             // Zero-knowledge proofs for one peer: 28 kB measured.
             Self::PresignCggmp24 => 64 * 1024,
             Self::CommitFrost => 64,

@@ -260,3 +260,12 @@ fn dealt_auxiliary_data_signs_like_data_that_was_made_and_survives_encoding() {
         assert!(AuxInfo::decode(&damaged).is_err(), "byte {at}");
     }
 }
+
+#[test]
+fn messages_of_a_large_committee_stay_within_their_bounds() {
+    let mut committee = Committee::new(&Transparent, 16, 16, 13);
+    for suite in [Suite::Secp256k1, Suite::Ed25519] {
+        let key = committee.keygen(suite);
+        committee.sign(&key, &payload(suite));
+    }
+}

@@ -60,11 +60,8 @@ fn strike_out(start: &Integer) -> Vec<bool> {
         // q = start + 2i is divisible where q = 0, and 2q + 1 where q = (prime - 1) / 2; halving modulo an odd prime is times (prime + 1) / 2.
         for target in [0, (modulus - 1) / 2] {
             let first = (target + modulus - remainder) % modulus * half % modulus;
-            for index in (first as usize..struck.len()).step_by(prime as usize) {
-                if let Some(candidate) = struck.get_mut(index) {
-                    *candidate = true;
-                }
-            }
+            let candidates = struck.iter_mut().skip(usize::try_from(first).unwrap_or(usize::MAX));
+            candidates.step_by(prime as usize).for_each(|candidate| *candidate = true);
         }
     }
     struck
