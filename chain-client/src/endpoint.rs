@@ -54,6 +54,8 @@ pub struct Settings {
     pub page_records: u64,
     /// Pages per status in one scan.
     pub pages_max: usize,
+    /// Bytes of open requests kept per status in one scan; about as many as a node can be made to hold open.
+    pub scan_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -69,6 +71,7 @@ impl Default for Settings {
             reply_bytes_max: 32 * 1024 * 1024,
             page_records: 1000,
             pages_max: 256,
+            scan_bytes_max: 64 * 1024 * 1024,
         }
     }
 }
@@ -231,7 +234,6 @@ pub struct EndpointHealth {
 struct Health {
     failures: u32,
     rest_until: Option<Instant>,
-    height: Height,
 }
 
 struct Slot {
@@ -304,7 +306,7 @@ impl Endpoints {
                 name: slot.node.name().to_owned(),
                 failures: health.failures,
                 resting: health.rest_until.is_some_and(|until| until > now),
-                height: health.height.max(slot.node.height()),
+                height: slot.node.height(),
             }
         };
         self.slots.iter().map(look).collect()
@@ -323,7 +325,6 @@ impl Endpoints {
 
     fn note<T>(&self, slot: &Slot, reply: &Result<T, ReadError>) {
         let mut health = slot.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.height = health.height.max(slot.node.height());
         match reply {
             Err(error @ (ReadError::Unreachable { .. } | ReadError::Malformed { .. })) => {
                 health.failures = health.failures.saturating_add(1);

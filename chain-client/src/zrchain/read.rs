@@ -90,11 +90,11 @@ impl ZrChain {
 
     /// The height at which a request was made: the lowest at which the chain knows it.
     ///
-    /// `absent` must be a height at which it is not there (0 will do on an archive node), `present` one at which it is.
-    /// Takes about log2 of their distance pinned reads.
+    /// The caller vouches that it is not there at `absent` (0 on an archive node, or the height of a complete scan
+    /// before it appeared) and is there at `present`; neither is read again. Takes about log2 of their distance reads.
     ///
     /// # Errors
-    /// When a height between them can no longer be read (pruned), or the two do not hold.
+    /// When a height between them cannot be read, for example because it was pruned.
     pub async fn creation_height(&self, id: RequestId, absent: Height, present: Height) -> Result<Height, ReadError> {
         let (mut low, mut high) = (absent.0, present.0);
         while high.saturating_sub(low) > 1 {

@@ -67,27 +67,29 @@ impl ZrChain {
 
     /// Lists of key requests leave the deadline out: the query by id has it.
     async fn fill_deadlines(&self, node: &Node, at: Height, requests: &mut [Request]) -> Result<(), ReadError> {
-        let known = self.deadlines.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let missing: Vec<_> = requests
-            .iter()
-            .map(|request| request.id)
-            .filter(|id| !known.contains_key(&(node.id(), id.number)))
-            .collect();
+        let key_of = |id: RequestId| (node.id(), id.number);
+        let mut known: Deadlines = {
+            let remembered = self.deadlines.lock().unwrap_or_else(PoisonError::into_inner);
+            let keys = requests.iter().map(|request| key_of(request.id));
+            keys.filter_map(|key| remembered.get(&key).map(|deadline| (key, *deadline))).collect()
+        };
+        let missing: Vec<_> =
+            requests.iter().map(|request| request.id).filter(|id| !known.contains_key(&key_of(*id))).collect();
         let fetched: Vec<_> = stream::iter(missing)
             .map(|id| async move {
                 let found = read::request(node, id, Some(at)).await?.value;
                 let request =
                     found.ok_or_else(|| node.malformed(format!("lists request {id} but does not know it")))?;
-                Ok::<_, ReadError>(((node.id(), id.number), request.deadline))
+                Ok::<_, ReadError>((key_of(id), request.deadline))
             })
             .buffered(DEADLINES_AT_ONCE)
             .try_collect()
             .await?;
-        let mut deadlines = self.deadlines.lock().unwrap_or_else(PoisonError::into_inner);
-        deadlines.extend(fetched);
+        known.extend(fetched);
         for request in requests {
-            request.deadline = deadlines.get(&(node.id(), request.id.number)).copied().flatten();
+            request.deadline = known.get(&key_of(request.id)).copied().flatten();
         }
+        self.deadlines.lock().unwrap_or_else(PoisonError::into_inner).extend(known);
         Ok(())
     }
 
@@ -161,6 +163,7 @@ impl<'a> Walk<'a> {
     async fn run(mut self, settings: &Settings, mut at: Option<Height>) -> Result<(Height, Found), ReadError> {
         let mut found = Found { requests: vec![], unreadable: vec![], last_page: self.key, complete: false };
         let mut limit = settings.page_records.max(1);
+        let mut bytes = 0u64;
         for _ in 0..settings.pages_max {
             let page = match self.page(limit, at).await {
                 Ok(page) => page,
@@ -178,6 +181,7 @@ impl<'a> Walk<'a> {
             at = Some(page.height);
             limit = limit.saturating_mul(2).min(settings.page_records.max(1));
             found.last_page = self.key;
+            bytes = bytes.saturating_add(page.value.requests.iter().map(|request| request.record_bytes).sum());
             found.requests.extend(page.value.requests);
             found.unreadable.extend(page.value.unreadable);
             match page.value.next {
@@ -185,6 +189,7 @@ impl<'a> Walk<'a> {
                     found.complete = true;
                     break;
                 }
+                Some(_) if bytes > settings.scan_bytes_max => break,
                 Some(next) if next > self.key => self.key = next,
                 Some(_) => return Err(self.node.malformed("pages do not ascend")),
             }

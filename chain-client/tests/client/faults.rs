@@ -10,7 +10,9 @@ use chain_client::proto::zrchain::treasury::{
     QuerySignatureRequestsRequest, QuerySignatureRequestsResponse, SignReqResponse, SignRequestStatus,
 };
 use chain_client::tx::any;
-use chain_client::{Ask, EndpointId, Height, LowWater, ReadError, RequestId, Settings, Standing};
+use chain_client::{
+    Ask, ChainId, Endpoint, EndpointId, Height, LowWater, ReadError, RequestId, Settings, Standing, ZrChain,
+};
 use prost::Message;
 use tonic::Code;
 
@@ -244,6 +246,32 @@ async fn a_page_beyond_the_bound_is_asked_for_in_smaller_ones() {
     let scan = client_with(&[&node], settings).open_requests(LowWater::default()).await.expect("a scan").value;
     assert_eq!(scan.unreadable, [RequestId::signature(21)]);
     assert_eq!((scan.requests.len(), scan.complete), (39, true));
+}
+
+#[tokio::test]
+async fn a_scan_keeps_no_more_than_its_bound() {
+    let mut store = Store { height: 9, ..Store::default() };
+    store.signatures = (1..=40).map(|id| signature_request(id, "PENDING", 20)).collect();
+    let settings = Settings { scan_bytes_max: 1000, ..pages_of(4) };
+    let scan = client_with(&[&store.node()], settings).open_requests(LowWater::default()).await.expect("a scan").value;
+    assert!(!scan.complete && scan.requests.len() < 20, "{} requests", scan.requests.len());
+    assert_eq!(scan.low_water.signature, 1, "what is open holds the mark");
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_listens_on_is_unreachable() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let address = format!("http://someone:secret@127.0.0.1:{port}/path").parse().expect("an address");
+    let endpoint = Endpoint::at(&address).expect("an endpoint");
+    assert!(!format!("{endpoint:?}").contains("secret"));
+    let client = ZrChain::new(ChainId::new("zenrock").expect("a name"), KEYRING, vec![endpoint], hurried());
+    let error = client.head().await.expect_err("nobody is there");
+    assert!(matches!(error, ReadError::Unreachable { .. }), "{error}");
+    assert!(!error.to_string().contains("secret"), "{error}");
+    for odd in ["ftp://host", "unix:/socket", "data:text"] {
+        assert!(Endpoint::at(&odd.parse().expect("an address")).is_err(), "{odd}");
+    }
 }
 
 #[tokio::test]

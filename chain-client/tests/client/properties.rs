@@ -56,6 +56,8 @@ fn a_digest_of_another_length_is_never_answered() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn der_holds_every_pair_and_gives_it_back(r_s in proptest::array::uniform32(any::<u8>()), s in proptest::array::uniform32(any::<u8>()), zeros in 0usize..33) {
         let mut bytes = [0; 64];
