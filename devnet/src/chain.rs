@@ -19,6 +19,7 @@ mod mempool;
 mod message;
 mod policy;
 mod query;
+mod record;
 mod rules;
 mod snapshot;
 mod state;
@@ -43,6 +44,7 @@ pub use genesis::{
     Genesis, GenesisAccount, GenesisError, GenesisKeyring, GenesisPolicy, GenesisWorkspace, IdentityParams,
     PolicyParams, TreasuryParams,
 };
+pub use record::BlockRecord;
 pub use rules::Bounds;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use transaction::{TxHash, hash_of, hash_text};
@@ -250,6 +252,12 @@ impl Chain {
         self.check = self.state.clone();
     }
 
+    /// Drops what waits and remembers what was seen.
+    fn forget_waiting(&mut self) {
+        self.mempool.drain();
+        self.check = self.state.clone();
+    }
+
     /// Makes the next block from all that waits. `time` counts from the Unix epoch; it never goes back.
     ///
     /// # Errors
@@ -261,16 +269,23 @@ impl Chain {
         let time = time.max(self.time);
         let mut state = self.state.clone();
         let mut events = Vec::new();
-        for request in std::mem::take(&mut self.system) {
-            self.run_system(&mut state, height, &request, &mut events);
+        let system = std::mem::take(&mut self.system);
+        for request in &system {
+            self.run_system(&mut state, height, request, &mut events);
         }
         bank::sweep(&mut state);
         let mut begin = Vec::new();
         treasury::expiry::sweep(&mut state, height, &mut begin);
         events.extend(begin.into_iter().map(|event| event.with("mode", "BeginBlock")));
-        let waiting = self.mempool.drain();
-        let results: Vec<_> = waiting.iter().map(|transaction| self.deliver(&mut state, height, transaction)).collect();
-        Ok(self.commit(height, time, state, waiting, results, events))
+        let transactions = self.mempool.drain();
+        let results: Vec<_> =
+            transactions.iter().map(|transaction| self.deliver(&mut state, height, transaction)).collect();
+        let hashes: Vec<_> = transactions.iter().map(|transaction| transaction.hash).collect();
+        let previous = self.last_hash();
+        let hash = block::hash(&self.rules.chain_id, height, time, &previous, &hashes);
+        let outcome = BlockOutcome { height, time, hash, transactions: results, events };
+        self.commit(Block { outcome: outcome.clone(), previous, transactions, system, state });
+        Ok(outcome)
     }
 
     fn process_proposal(&self, height: u64) -> Result<(), Stalled> {
@@ -355,33 +370,20 @@ impl Chain {
         Ok((responses, events))
     }
 
-    fn commit(
-        &mut self,
-        height: u64,
-        time: Duration,
-        state: State,
-        transactions: Vec<Arc<Transaction>>,
-        results: Vec<TxResult>,
-        events: Vec<Event>,
-    ) -> BlockOutcome {
-        let previous = self.last_hash();
-        let hashes: Vec<_> = transactions.iter().map(|transaction| transaction.hash).collect();
-        let hash = block::hash(&self.rules.chain_id, height, time, &previous, &hashes);
-        for (place, result) in results.iter().enumerate() {
-            self.index.insert_mut(result.hash, (height, place));
+    fn commit(&mut self, block: Block) {
+        let outcome = &block.outcome;
+        for (place, result) in outcome.transactions.iter().enumerate() {
+            self.index.insert_mut(result.hash, (outcome.height, place));
             if result.code != 0 {
                 self.mempool.forget(&result.hash);
             }
         }
-        let outcome = BlockOutcome { height, time, hash, transactions: results, events };
-        let block = Block { outcome: outcome.clone(), previous, transactions, state: state.clone() };
-        self.blocks.insert_mut(height, Arc::new(block));
-        self.height = height;
-        self.time = time;
-        self.check = state.clone();
-        self.state = state;
+        self.height = outcome.height;
+        self.time = outcome.time;
+        self.check = block.state.clone();
+        self.state = block.state.clone();
+        self.blocks.insert_mut(self.height, Arc::new(block));
         self.prune();
-        outcome
     }
 
     fn prune(&mut self) {
@@ -466,11 +468,9 @@ fn genesis_state(genesis: &Genesis) -> Result<State, GenesisError> {
         });
     }
     for (place, entry) in genesis.policies.iter().enumerate() {
-        let participants = entry.participants.iter().map(|address| {
-            let mut participant = PolicyParticipant::default();
-            participant.address = address.clone();
-            participant
-        });
+        let participants = entry.participants.iter();
+        let participants =
+            participants.map(|address| PolicyParticipant { address: address.clone(), ..PolicyParticipant::default() });
         let rule = BoolparserPolicy { definition: entry.definition.clone(), participants: participants.collect() };
         let policy = Policy {
             creator: entry.creator.clone(),

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::event::Event;
 use super::state::State;
 use super::transaction::{Transaction, TxHash, hash_text};
+use super::treasury::redemption::SystemRequest;
 
 /// What executing one transaction gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +60,7 @@ pub(crate) struct Block {
     pub(crate) outcome: BlockOutcome,
     pub(crate) previous: [u8; 32],
     pub(crate) transactions: Vec<Arc<Transaction>>,
+    pub(crate) system: Vec<SystemRequest>,
     pub(crate) state: State,
 }
 

@@ -1,18 +1,19 @@
 //! Transactions that wait for a block, and the hashes that are recognised when they come again.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::state::Set;
+use super::state::Map;
 use super::transaction::{Transaction, TxHash};
 
 /// What waits, in order of arrival, and what has been seen.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Mempool {
     waiting: Vec<Arc<Transaction>>,
-    seen: Set<TxHash>,
-    /// The seen hashes, oldest first.
-    order: VecDeque<TxHash>,
+    /// Seen hashes with the number under which they were seen.
+    seen: Map<TxHash, u64>,
+    /// The same, oldest first.
+    order: Map<u64, TxHash>,
+    next: u64,
 }
 
 impl Mempool {
@@ -25,31 +26,32 @@ impl Mempool {
     }
 
     pub(crate) fn has_seen(&self, hash: &TxHash) -> bool {
-        self.seen.contains(hash)
+        self.seen.contains_key(hash)
     }
 
+    /// Adds a transaction, remembering at most `remembered` hashes.
     pub(crate) fn push(&mut self, transaction: Arc<Transaction>, remembered: usize) {
         self.remember(transaction.hash, remembered);
         self.waiting.push(transaction);
     }
 
-    pub(crate) fn remember(&mut self, hash: TxHash, bound: usize) {
-        if self.seen.contains(&hash) {
-            return;
-        }
-        self.seen.insert_mut(hash);
-        self.order.push_back(hash);
-        while self.order.len() > bound.max(1) {
-            if let Some(oldest) = self.order.pop_front() {
-                self.seen.remove_mut(&oldest);
-            }
+    fn remember(&mut self, hash: TxHash, bound: usize) {
+        self.forget(&hash);
+        self.seen.insert_mut(hash, self.next);
+        self.order.insert_mut(self.next, hash);
+        self.next += 1;
+        while self.order.size() > bound.max(1) {
+            let Some((number, oldest)) = self.order.first().map(|(number, hash)| (*number, *hash)) else { return };
+            self.order.remove_mut(&number);
+            self.seen.remove_mut(&oldest);
         }
     }
 
+    /// Lets the same bytes come again.
     pub(crate) fn forget(&mut self, hash: &TxHash) {
-        if self.seen.contains(hash) {
+        if let Some(number) = self.seen.get(hash).copied() {
             self.seen.remove_mut(hash);
-            self.order.retain(|one| one != hash);
+            self.order.remove_mut(&number);
         }
     }
 

@@ -103,7 +103,16 @@ pub enum SnapshotError {
 impl Chain {
     /// The state after the last block. What waits for a block is not part of it.
     pub fn snapshot(&self) -> Snapshot {
-        let state = &self.state;
+        self.snapshot_of(&self.state, self.height, self.time, self.last_hash())
+    }
+
+    /// The state after a block that is still kept.
+    pub fn snapshot_at(&self, height: u64) -> Option<Snapshot> {
+        let block = self.blocks.get(&height)?;
+        Some(self.snapshot_of(&block.state, height, block.outcome.time, block.outcome.hash))
+    }
+
+    fn snapshot_of(&self, state: &State, height: u64, time: Duration, hash: [u8; 32]) -> Snapshot {
         let counters = state.counters;
         let mut addresses: Vec<_> = state.accounts.keys().chain(state.balances.keys()).cloned().collect();
         addresses.sort();
@@ -111,9 +120,9 @@ impl Chain {
         Snapshot {
             version: VERSION,
             chain_id: self.rules.chain_id.clone(),
-            height: self.height,
-            time_seconds: self.time.as_secs(),
-            time_nanoseconds: self.time.subsec_nanos(),
+            height,
+            time_seconds: time.as_secs(),
+            time_nanoseconds: time.subsec_nanos(),
             accounts: addresses.iter().map(|address| store(state, address)).collect(),
             keyrings: state.keyrings.values().map(|one| one.as_ref().clone()).collect(),
             workspaces: state.workspaces.values().map(|one| one.as_ref().clone()).collect(),
@@ -133,7 +142,7 @@ impl Chain {
                 counters.actions,
                 counters.policies,
             ],
-            hash: self.last_hash().to_vec(),
+            hash: hash.to_vec(),
         }
     }
 

@@ -83,9 +83,7 @@ fn render(result: &TxResult, transaction: &Transaction) -> TxResponse {
 
 /// The data of a result: its messages' responses, packed.
 pub(crate) fn data(responses: &[Any]) -> Vec<u8> {
-    let mut data = TxMsgData::default();
-    data.msg_responses = responses.to_vec();
-    data.encode_to_vec()
+    TxMsgData { msg_responses: responses.to_vec(), ..TxMsgData::default() }.encode_to_vec()
 }
 
 pub(super) fn simulate(view: &View<'_>, request: SimulateRequest) -> Result<SimulateResponse, QueryError> {
@@ -96,9 +94,11 @@ pub(super) fn simulate(view: &View<'_>, request: SimulateRequest) -> Result<Simu
         (_, false) => request.tx_bytes,
     };
     let outcome = view.chain.simulate(&bytes)?;
-    let mut result = ExecutionResult::default();
-    result.events = outcome.events.iter().map(Event::to_proto).collect();
-    result.msg_responses = outcome.responses;
+    let result = ExecutionResult {
+        events: outcome.events.iter().map(Event::to_proto).collect(),
+        msg_responses: outcome.responses,
+        ..ExecutionResult::default()
+    };
     let gas_info = GasInfo { gas_wanted: u64::MAX, gas_used: outcome.gas_used };
     Ok(SimulateResponse { gas_info: Some(gas_info), result: Some(result) })
 }

@@ -197,15 +197,16 @@ fn signature_request_by_id(
 }
 
 fn render_sign_transaction(request: &SignTransactionRequest) -> SignTxReqResponse {
-    let mut rendered = SignTxReqResponse::default();
-    rendered.id = request.id;
-    rendered.creator = request.creator.clone();
-    rendered.wallet_type = request.wallet_type().as_str_name().to_owned();
-    rendered.unsigned_transaction = request.unsigned_transaction.clone();
-    rendered.sign_request_id = request.sign_request_id;
-    rendered.no_broadcast = request.no_broadcast;
-    rendered.key_ids = request.key_ids.clone();
-    rendered
+    SignTxReqResponse {
+        id: request.id,
+        creator: request.creator.clone(),
+        wallet_type: request.wallet_type().as_str_name().to_owned(),
+        unsigned_transaction: request.unsigned_transaction.clone(),
+        sign_request_id: request.sign_request_id,
+        no_broadcast: request.no_broadcast,
+        key_ids: request.key_ids.clone(),
+        ..SignTxReqResponse::default()
+    }
 }
 
 fn sign_transaction_requests(
