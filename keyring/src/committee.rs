@@ -4,6 +4,7 @@ use ed25519_dalek::VerifyingKey;
 use mpc_core::{PartyIndex, Threshold};
 
 use crate::message::{Envelope, VERSION};
+use crate::roster::Roster;
 use crate::tag;
 
 /// The parties of one roster epoch, as agreement sees them.
@@ -19,6 +20,13 @@ impl Committee {
     #[must_use]
     pub fn new(epoch: u64, threshold: Threshold, keys: Vec<VerifyingKey>) -> Option<Self> {
         (keys.len() == usize::from(threshold.of())).then_some(Self { epoch, threshold, keys })
+    }
+
+    /// The committee of a verified roster. `None` if one of its node keys is no key, which verification excludes.
+    #[must_use]
+    pub fn of(roster: &Roster) -> Option<Self> {
+        let keys = roster.parties().iter().map(|entry| VerifyingKey::from_bytes(&entry.node_key).ok());
+        Self::new(roster.epoch(), roster.threshold(), keys.collect::<Option<Vec<_>>>()?)
     }
 
     /// The roster epoch.

@@ -5,11 +5,12 @@
 //! signed by this sender, because every piece proves itself: evidence, a certificate, the promises behind a proposal.
 //! Several packets make one frame. Protocol rounds of a signing run do not pass here; they have lanes of their own.
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, VerifyingKey};
 use mpc_core::PartyIndex;
 use serde::{Deserialize, Serialize};
 
 use crate::decree::{Ballot, DecreeId, Proposal};
+use crate::identity::NodeIdentity;
 use crate::stock::{StockWord, Stored};
 use crate::tag;
 
@@ -194,7 +195,7 @@ impl Envelope {
     /// Signs a statement with the node key.
     #[must_use]
     pub fn sign(
-        key: &SigningKey,
+        identity: &NodeIdentity,
         epoch: u64,
         from: PartyIndex,
         content: Content,
@@ -202,7 +203,7 @@ impl Envelope {
         head: [u8; 32],
     ) -> Self {
         let mut envelope = Self { version: VERSION, epoch, from, content, position, head, signature: [0; 64] };
-        envelope.signature = key.sign(&envelope.signed_hash()).to_bytes();
+        envelope.signature = identity.sign(&envelope.signed_hash());
         envelope
     }
 

@@ -23,12 +23,12 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chain_client::{Height, Hint, KeyringFacts, Reading, Request, RequestId, SignedTx, Standing};
+use chain_client::{Height, Hint, KeyringFacts, LowWater, Reading, Request, RequestId, SignedTx, Standing};
 use mpc_core::{AuxInfo, Commitments, KeyId, KeyShare, Partial, PartyIndex, Payload, Possession, SessionId, Suite};
 
 pub use self::chain::decree_of;
 pub use self::memory::Records;
-pub use self::recover::RecoverError;
+pub use self::recover::{RecoverError, cursor};
 pub use self::stock::auxiliary_key;
 use self::memory::Memory;
 use self::stock::Stock;
@@ -41,7 +41,7 @@ use crate::message::{Attachment, Content, Packet};
 use crate::outbox::{Outbox, Pen};
 use crate::request::RequestRecord;
 use crate::shelf::Shelf;
-use crate::store::{Entry, Store};
+use crate::store::Entry;
 
 /// Decrees live at a time; beyond it new requests wait in the chain's own list.
 pub const LIVE_MAX: usize = 4_096;
@@ -56,8 +56,8 @@ pub struct Setup {
     pub me: PartyIndex,
     /// The roster in force.
     pub committee: Arc<Committee>,
-    /// Free keys that each lane keeps per curve.
-    pub keys_per_lane: usize,
+    /// Free keys that each lane keeps, by curve; a curve that is not named gets none.
+    pub keys_per_lane: BTreeMap<Suite, usize>,
     /// Interactive ECDSA runs that this party leads or computes at a time: `max(1, cores − 1)`.
     pub slots: usize,
     /// One entry per chain and keyring served.
@@ -135,6 +135,8 @@ pub enum ChainNews {
         requests: Vec<Request>,
         /// Whether these are all.
         complete: bool,
+        /// Where the next scan may start.
+        low_water: LowWater,
     },
     /// A request with what judging it needs.
     Seen(Box<Sighting>),
@@ -294,13 +296,14 @@ struct ChainSide {
     /// The newest height at which the list of open requests was complete.
     complete_at: Option<Height>,
     account_number: Option<u64>,
+    low_water: LowWater,
 }
 
 /// One party.
 pub struct Node {
     me: PartyIndex,
     committee: Arc<Committee>,
-    keys_per_lane: usize,
+    keys_per_lane: BTreeMap<Suite, usize>,
     slots: usize,
     memory: Memory,
     now: Millis,

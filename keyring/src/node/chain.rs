@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chain_client::{Height, Hint, Reading, Request, RequestKind, Standing};
+use chain_client::{Height, Hint, LowWater, Reading, Request, RequestKind, Standing};
 use mpc_core::KeyId;
 
 use super::{ChainNews, Event as NodeEvent, Level, Live, LIVE_MAX, Node, Order};
@@ -37,7 +37,10 @@ impl Node {
                     side.keyring = Some(facts);
                 }
             }
-            ChainNews::Open { height, requests, complete } => self.open_requests(chain, height, requests, complete),
+            ChainNews::Open { height, requests, complete, low_water } => {
+                self.open_requests(chain, height, requests, complete);
+                self.scanned(chain, low_water);
+            }
             ChainNews::Seen(sighting) => self.seen(chain, *sighting),
             ChainNews::Unseen(decree) => {
                 if let Some(side) = self.chains.get_mut(chain) {
@@ -118,6 +121,14 @@ impl Node {
                 self.effects.orders.push(Order::ReadStanding(id, request));
             }
         }
+    }
+
+    /// Remembers where the next scan may start, so that a restart does not read the chain's whole history.
+    fn scanned(&mut self, chain: &str, low_water: LowWater) {
+        let Some(side) = self.chains.get_mut(chain).filter(|side| side.low_water < low_water) else { return };
+        side.low_water = low_water;
+        let bytes = postcard::to_stdvec(&low_water).unwrap_or_default();
+        self.write([Entry::put(Table::Cursor, chain.as_bytes(), bytes)]);
     }
 
     /// A request as the own endpoint shows it (law 1): admitted, refused for good, or looked at again.

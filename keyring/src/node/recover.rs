@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chain_client::Height;
+use chain_client::{Height, LowWater};
 use mpc_core::AuxInfo;
 
 use super::chain::BLOCK_MS_ASSUMED;
@@ -42,7 +42,9 @@ impl Node {
         let stock = recover_stock(store.as_ref())?;
         let mut chains = BTreeMap::new();
         for chain in setup.chains {
+            let low_water = cursor(store.as_ref(), &chain.chain)?;
             let side = ChainSide {
+                low_water,
                 outbox: Outbox::recover(&chain.chain, store.as_ref())?,
                 setup: chain,
                 height: Height(0),
@@ -98,6 +100,17 @@ impl Node {
                 self.begin(job, request, record);
             }
         }
+    }
+}
+
+/// How far a chain was read: nothing below is open.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn cursor(store: &dyn Store, chain: &str) -> Result<LowWater, RecoverError> {
+    match store.read(Table::Cursor, chain.as_bytes())? {
+        Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| RecoverError::Record(format!("cursor of {chain}"))),
+        None => Ok(LowWater::default()),
     }
 }
 

@@ -106,8 +106,11 @@ impl Node {
     }
 
     fn begin_key(&mut self) {
-        let wanted = [Suite::Secp256k1, Suite::Ed25519].into_iter().min_by_key(|suite| self.shelf.free_in(self.me, *suite));
-        let Some(suite) = wanted.filter(|suite| self.shelf.free_in(self.me, *suite) < self.keys_per_lane) else { return };
+        let lacking = self.keys_per_lane.iter().filter_map(|(suite, wanted)| {
+            let free = self.shelf.free_in(self.me, *suite);
+            (free < *wanted).then_some((free, *suite))
+        });
+        let Some((_, suite)) = lacking.min() else { return };
         if let Some(counter) = self.next_counter(KEY_COUNTER) {
             // Until the run is over, or for this long if it never begins.
             self.stock.not_before = self.now + RETRY_MS;
@@ -142,7 +145,8 @@ impl Node {
 
     fn join_key(&mut self, lane: PartyIndex, suite: Suite, counter: u64) {
         let live = self.runs.values().filter(|run| matches!(run, RunOf::Key { .. })).count();
-        let full = self.shelf.free_in(lane, suite) >= self.keys_per_lane.max(1) * LANE_FACTOR;
+        let wanted = self.keys_per_lane.get(&suite).copied().unwrap_or(0).max(1);
+        let full = self.shelf.free_in(lane, suite) >= wanted * LANE_FACTOR;
         if live > self.committee.size() || full {
             if lane != self.me {
                 self.say(Audience::One(lane), Content::Stock(StockWord::Busy), Attachment::default());

@@ -1,0 +1,263 @@
+//! The shell around one chain: follows its blocks, answers the node's questions about it, sends what the node has
+//! signed and stored. It decides nothing: what it reads goes to the node with its origin.
+//!
+//! Questions run side by side within a bound; broadcasts go one after the other, in the order of their sequences. What
+//! fails is asked again by the node at a later block.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chain_client::{
+    AnswerLoad, Ask, GasPrice, Height, KeyringFacts, LowWater, ReadError, Request, RequestId, SignedTx, ZrChain,
+};
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{debug, warn};
+
+use super::Inbox;
+use super::pen::AccountPen;
+use crate::admission::Sighting;
+use crate::decree::DecreeId;
+use crate::node::{ChainNews, Event};
+use crate::outbox::Pen as _;
+use crate::tasks::Tasks;
+
+/// Questions asked at a time.
+const QUESTIONS_AT_ONCE: usize = 8;
+/// Questions and broadcasts that wait.
+pub const QUEUE_MAX: usize = 1_024;
+/// Blocks between looks at the chain's fees.
+const PRICE_EVERY_BLOCKS: u64 = 20;
+
+/// What the node asks of a chain.
+#[derive(Debug)]
+pub enum Question {
+    /// What judging a request needs.
+    Examine {
+        /// Its decree.
+        decree: DecreeId,
+        /// As the scan showed it.
+        request: Box<Request>,
+        /// At this height it was there.
+        at: Height,
+        /// At this height it was not.
+        absent_at: Option<Height>,
+    },
+    /// Account and request, of one endpoint and height.
+    Together(DecreeId, RequestId),
+    /// A request alone.
+    Standing(DecreeId, RequestId),
+}
+
+/// The two ends of a chain's shell.
+pub struct ChainDesk {
+    /// Questions, answered side by side.
+    pub questions: mpsc::Sender<Question>,
+    /// Transactions, sent in order.
+    pub broadcasts: mpsc::Sender<SignedTx>,
+}
+
+/// A chain and who asks about it.
+pub struct Follower {
+    chain: Arc<ZrChain>,
+    pen: Arc<AccountPen>,
+    inbox: Inbox,
+    poll: Duration,
+}
+
+impl Follower {
+    /// Everything a chain needs; nothing runs yet.
+    #[must_use]
+    pub const fn new(chain: Arc<ZrChain>, pen: Arc<AccountPen>, inbox: Inbox, poll: Duration) -> Self {
+        Self { chain, pen, inbox, poll }
+    }
+
+    /// Starts the three tasks of this chain.
+    pub fn spawn(self, tasks: &Tasks, from: LowWater) -> ChainDesk {
+        let this = Arc::new(self);
+        let (questions, asked) = mpsc::channel(QUEUE_MAX);
+        let (broadcasts, to_send) = mpsc::channel(QUEUE_MAX);
+        tasks.spawn("chain-blocks", this.clone().follow(from));
+        tasks.spawn("chain-questions", this.clone().answer(asked));
+        tasks.spawn("chain-broadcasts", this.send(to_send));
+        ChainDesk { questions, broadcasts }
+    }
+
+    async fn tell(&self, news: ChainNews) {
+        self.inbox.tell(Event::Chain(self.chain.id().as_str().to_owned(), news)).await;
+    }
+
+    /// Looks for a new block at every poll; at each, reads the keyring and all open requests.
+    async fn follow(self: Arc<Self>, from: LowWater) {
+        let (mut last, mut priced, mut low_water) = (Height(0), None::<Height>, from);
+        let mut ticks = tokio::time::interval(self.poll);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let head = match self.chain.head().await {
+                Ok(head) => head.height,
+                Err(error) => {
+                    warn!(chain = %self.chain.id(), %error, "the chain's head cannot be read");
+                    continue;
+                }
+            };
+            // Heights never go back, whatever an endpoint that lags may say.
+            if head <= last {
+                continue;
+            }
+            last = head;
+            if priced.is_none_or(|height| head.0 >= height.0 + PRICE_EVERY_BLOCKS) && self.read_price().await {
+                priced = Some(head);
+            }
+            self.tell(ChainNews::Head { height: head }).await;
+            match self.look(low_water).await {
+                Ok(scanned) => low_water = scanned,
+                Err(error) => warn!(chain = %self.chain.id(), %error, "open requests cannot be read"),
+            }
+        }
+    }
+
+    async fn look(&self, from: LowWater) -> Result<LowWater, ReadError> {
+        if let Some(facts) = self.chain.keyring().await?.value {
+            self.tell(ChainNews::Keyring(facts)).await;
+        } else {
+            warn!(chain = %self.chain.id(), keyring = self.chain.keyring_address(), "the chain has no such keyring");
+        }
+        let scan = self.chain.open_requests(from).await?;
+        for id in &scan.value.unreadable {
+            warn!(chain = %self.chain.id(), request = %id, "stands on the chain in a form that cannot be read");
+        }
+        let low_water = scan.value.low_water;
+        let (height, complete) = (scan.height, scan.value.complete);
+        self.tell(ChainNews::Open { height, requests: scan.value.requests, complete, low_water }).await;
+        Ok(low_water)
+    }
+
+    async fn read_price(&self) -> bool {
+        let price = match self.chain.treasury().await {
+            Ok(facts) => GasPrice::parse(&facts.value.min_gas_price),
+            Err(error) => {
+                warn!(chain = %self.chain.id(), %error, "the chain's fees cannot be read");
+                return false;
+            }
+        };
+        match price {
+            Ok(price) => self.pen.price_is(price),
+            Err(error) => warn!(chain = %self.chain.id(), %error, "the chain's fee floor is unreadable"),
+        }
+        true
+    }
+
+    async fn answer(self: Arc<Self>, mut asked: mpsc::Receiver<Question>) {
+        let places = Arc::new(Semaphore::new(QUESTIONS_AT_ONCE));
+        let mut running = tokio::task::JoinSet::new();
+        while let Some(question) = asked.recv().await {
+            while running.try_join_next().is_some() {}
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let this = self.clone();
+            running.spawn(async move {
+                this.answer_one(question).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn answer_one(&self, question: Question) {
+        match question {
+            Question::Examine { decree, request, at, absent_at } => {
+                let news = match self.examine(&decree, *request, at, absent_at).await {
+                    Ok(sighting) => ChainNews::Seen(Box::new(sighting)),
+                    Err(error) => {
+                        warn!(%decree, error = %error, "the request cannot be examined now");
+                        ChainNews::Unseen(decree)
+                    }
+                };
+                self.tell(news).await;
+            }
+            Question::Together(decree, id) => match self.chain.reading(self.pen.account(), id).await {
+                Ok(reading) => self.tell(ChainNews::Reading(decree, Box::new(reading))).await,
+                Err(error) => debug!(%decree, %error, "account and request cannot be read together now"),
+            },
+            Question::Standing(decree, id) => match self.chain.standing(id).await {
+                Ok(found) => {
+                    self.tell(ChainNews::Standing(decree, found.height, Box::new(found.value))).await;
+                }
+                Err(error) => debug!(%decree, %error, "the request cannot be read now"),
+            },
+        }
+    }
+
+    /// Everything that judging a request needs, read at the height that created it.
+    async fn examine(
+        &self,
+        decree: &DecreeId,
+        request: Request,
+        at: Height,
+        absent_at: Option<Height>,
+    ) -> Result<Sighting, ReadError> {
+        let created = self.created(&request, at, absent_at).await?;
+        let facts = self.chain.keyring().await?.value.unwrap_or_else(|| KeyringFacts {
+            address: self.chain.keyring_address().to_owned(),
+            parties: Vec::new(),
+            party_threshold: 0,
+            key_fee_urock: 0,
+            signature_fee_urock: 0,
+            active: false,
+        });
+        let key = match &request.ask {
+            Ask::Signature { key, .. } => self.chain.key(*key, Some(created)).await?.value,
+            Ask::Key { .. } | Ask::Group { .. } => None,
+        };
+        let creator_owns_workspace = match (&key, request.parent) {
+            (Some(key), Some(_)) => self
+                .chain
+                .workspace_owners(&key.workspace, Some(created))
+                .await?
+                .value
+                .is_some_and(|owners| owners.contains(&request.creator)),
+            _ => false,
+        };
+        let parent = match request.parent {
+            Some(parent) => self.chain.request(parent, None).await?.value,
+            None => None,
+        };
+        // A parent that cannot be read leaves the load of the item alone: the gas limit may then be too low, which
+        // costs a fee and a sequence but never the request.
+        let load = AnswerLoad::of(&request, parent.as_ref(), &facts).or_else(|_| {
+            let single = Request { parent: None, ..request.clone() };
+            AnswerLoad::of(&single, None, &facts)
+        });
+        let load = load.map_err(|error| ReadError::Unreachable {
+            endpoint: self.chain.id().as_str().into(),
+            reason: error.to_string().into(),
+        })?;
+        Ok(Sighting { decree: decree.clone(), request, created, key, creator_owns_workspace, load })
+    }
+
+    /// The height that created a request. Where the last complete scan did not have it, between that and now; after a
+    /// start, from its deadline, which the chain sets a fixed number of blocks after its creation.
+    async fn created(
+        &self,
+        request: &Request,
+        at: Height,
+        absent_at: Option<Height>,
+    ) -> Result<Height, ReadError> {
+        let absent = match (absent_at, request.deadline) {
+            (Some(absent), _) => absent,
+            (None, Some(deadline)) => {
+                let lifetime = self.chain.treasury().await?.value.lifetime_blocks;
+                let guess = Height(deadline.0.saturating_sub(lifetime + 1));
+                let known = guess.0 > 0 && self.chain.request(request.id, Some(guess)).await?.value.is_some();
+                if known { Height(0) } else { guess }
+            }
+            (None, None) => Height(0),
+        };
+        self.chain.creation_height(request.id, absent, at).await
+    }
+
+    async fn send(self: Arc<Self>, mut to_send: mpsc::Receiver<SignedTx>) {
+        while let Some(signed) = to_send.recv().await {
+            let hint = self.chain.broadcast(&signed).await;
+            self.tell(ChainNews::Hint { sequence: signed.sequence, hint }).await;
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The node's own thread: events in, one durable write, orders out. The only place where the three meet, always in this
+//! order (law 9). Everything that waits in the queue is decided together and written with one sync.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use chain_client::SignedTx;
+use mpc_core::{KeyId, KeyShare, PartyIndex};
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, warn};
+
+use super::Inbound;
+use super::follow::{ChainDesk, Question};
+use super::post::Post;
+use crate::agreement::Audience;
+use crate::clock::{Clock, Randomness};
+use crate::driver::Driver;
+use crate::identity::NodeIdentity;
+use crate::message::{Attachment, Content, Envelope, Packet};
+use crate::node::{ChainNews, Effects, Event, Level, Node, Note, Order};
+use crate::runs::Workshop;
+use crate::store::{Head, Store, StoreError, Table};
+
+/// Events decided together at most.
+const BATCH_MAX: usize = 256;
+
+/// Everything the node's thread uses.
+pub struct Heart {
+    /// The machine.
+    pub node: Node,
+    /// Its journal.
+    pub store: Arc<dyn Store>,
+    /// Signs what it says.
+    pub identity: Arc<NodeIdentity>,
+    /// Epoch of the roster in force.
+    pub epoch: u64,
+    /// To the peers.
+    pub post: Post,
+    /// To the runs.
+    pub driver: Driver,
+    /// What runs are begun with.
+    pub workshop: Arc<Workshop>,
+    /// To the chains.
+    pub chains: BTreeMap<String, ChainDesk>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance, for proofs and runs.
+    pub rng: Box<dyn Randomness>,
+    /// What this party said to itself and will hear next.
+    pub own: VecDeque<Event>,
+}
+
+/// Why the node stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum HeartError {
+    /// The journal did not write. Nothing was said that it does not hold; the node must be started again.
+    #[error("the journal did not write")]
+    Journal(#[source] StoreError),
+}
+
+impl Heart {
+    /// Runs until told to stop or until everybody who could tell is gone.
+    ///
+    /// # Errors
+    /// When the journal does not write: then nothing more may be decided by this process.
+    pub fn run(mut self, mut inbox: mpsc::Receiver<Inbound>) -> Result<(), HeartError> {
+        self.beat()?;
+        loop {
+            let mut taken = 0;
+            while taken < BATCH_MAX {
+                let now = self.clock.monotonic_ms();
+                if let Some(event) = self.own.pop_front() {
+                    self.node.on(now, event);
+                } else {
+                    let next = if taken == 0 { inbox.blocking_recv() } else { inbox.try_recv().ok() };
+                    match next {
+                        Some(Inbound::Event(event)) => self.node.on(now, event),
+                        Some(Inbound::Look(look)) => look(&self.node, self.store.as_ref()),
+                        Some(Inbound::Stop) => return Ok(()),
+                        None if taken == 0 => return Ok(()),
+                        None => break,
+                    }
+                }
+                taken += 1;
+            }
+            self.beat()?;
+        }
+    }
+
+    /// Remembers, then speaks.
+    fn beat(&mut self) -> Result<(), HeartError> {
+        let Effects { entries, orders } = self.node.take_effects();
+        let head = if entries.is_empty() {
+            self.store.head()
+        } else {
+            let head = self.store.append(&entries).map_err(HeartError::Journal)?;
+            self.node.committed();
+            head
+        };
+        let mut outgoing: BTreeMap<PartyIndex, Vec<Packet>> = BTreeMap::new();
+        for order in orders {
+            match order {
+                Order::Say { to, content, attachment } => self.say(&mut outgoing, head, to, content, *attachment),
+                order => self.carry_out(order),
+            }
+        }
+        for (to, packets) in outgoing {
+            self.post.packets(to, &packets);
+        }
+        Ok(())
+    }
+
+    fn say(
+        &mut self,
+        outgoing: &mut BTreeMap<PartyIndex, Vec<Packet>>,
+        head: Head,
+        to: Audience,
+        content: Content,
+        attachment: Attachment,
+    ) {
+        let me = self.node.me();
+        let envelope = Envelope::sign(&self.identity, self.epoch, me, content, head.position, head.hash);
+        let packet = Packet { envelope, attachment };
+        match to {
+            Audience::One(party) if party == me => self.own.push_back(Event::Packet(Box::new(packet))),
+            Audience::One(party) => outgoing.entry(party).or_default().push(packet),
+            Audience::All => {
+                for party in self.post.directory().others() {
+                    outgoing.entry(party).or_default().push(packet.clone());
+                }
+                self.own.push_back(Event::Packet(Box::new(packet)));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Say { .. } => {}
+            Order::Start { session, run, priority } => {
+                let (workshop, mut seed) = (self.workshop.clone(), [0u8; 32]);
+                self.rng.fill_bytes(&mut seed);
+                let seed = zeroize::Zeroizing::new(seed);
+                self.driver.start(session, priority, move || {
+                    let mut rng = <rand_chacha::ChaCha20Rng as rand::SeedableRng>::from_seed(*seed);
+                    workshop.begin(session, &run, &mut rng)
+                });
+            }
+            Order::Stop(session) => self.driver.cancel(session),
+            Order::Prove(key, context) => self.prove(key, &context),
+            Order::Examine { decree, request, at, absent_at } => {
+                let chain = decree.chain.clone();
+                let again = decree.clone();
+                let asked = self.ask(&chain, Question::Examine { decree, request, at, absent_at });
+                if !asked {
+                    self.own.push_back(Event::Chain(chain, ChainNews::Unseen(again)));
+                }
+            }
+            Order::ReadTogether(decree, request) => {
+                self.ask(&decree.chain.clone(), Question::Together(decree, request));
+            }
+            Order::ReadStanding(decree, request) => {
+                self.ask(&decree.chain.clone(), Question::Standing(decree, request));
+            }
+            Order::Broadcast(chain, signed) => self.broadcast(&chain, signed),
+            Order::Note(note) => write_note(&note),
+        }
+    }
+
+    /// A full queue is an answer: the node asks again at a later block.
+    fn ask(&self, chain: &str, question: Question) -> bool {
+        let asked = self.chains.get(chain).is_some_and(|desk| desk.questions.try_send(question).is_ok());
+        if !asked {
+            debug!(chain, "question to the chain postponed: its queue is full");
+        }
+        asked
+    }
+
+    fn broadcast(&self, chain: &str, signed: SignedTx) {
+        let sent = self.chains.get(chain).is_some_and(|desk| desk.broadcasts.try_send(signed).is_ok());
+        if !sent {
+            warn!(chain, "broadcast postponed: its queue is full");
+        }
+    }
+
+    /// Reads a share back from disk, unseals and proves it: only then may it be stated as stored (law 6).
+    fn prove(&mut self, key: KeyId, context: &[u8; 32]) {
+        let share = match self.store.read(Table::Share, key.as_bytes()) {
+            Ok(Some(bytes)) => KeyShare::decode(&bytes).map_err(|error| error.to_string()),
+            Ok(None) => Err("it is not there".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        match share {
+            Ok(share) => {
+                let possession = share.prove(context, &mut self.rng);
+                self.own.push_back(Event::Proved(key, possession));
+            }
+            Err(reason) => error!(%key, reason, "the share that was just stored cannot be read back"),
+        }
+    }
+}
+
+fn write_note(note: &Note) {
+    let request = note.decree.as_ref().map(ToString::to_string).unwrap_or_default();
+    let text = note.text.as_str();
+    match note.level {
+        Level::Alarm => error!(request, "{text}"),
+        Level::Warn => warn!(request, "{text}"),
+        Level::Info => info!(request, "{text}"),
+        Level::Debug => debug!(request, "{text}"),
+    }
+}

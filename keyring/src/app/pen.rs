@@ -1,0 +1,58 @@
+//! Signs for this party's account on a zrChain: same order, same bytes.
+
+use std::sync::{Mutex, PoisonError};
+
+use chain_client::{AnswerLoad, Charge, ChainId, FeePolicy, GasPrice, PartyAccount, Seat, SignedTx, fee, tx};
+
+use crate::outbox::{Order, Pen};
+
+/// An account's key and what it may pay.
+pub struct AccountPen {
+    chain: ChainId,
+    account: PartyAccount,
+    policy: FeePolicy,
+    /// As the chain asked when it was last read.
+    price: Mutex<GasPrice>,
+}
+
+impl AccountPen {
+    /// A pen for this account; until the chain's price is read, the policy's floor holds.
+    #[must_use]
+    pub const fn new(chain: ChainId, account: PartyAccount, policy: FeePolicy, price: GasPrice) -> Self {
+        Self { chain, account, policy, price: Mutex::new(price) }
+    }
+
+    /// The chain asks this now.
+    pub fn price_is(&self, price: GasPrice) {
+        *self.price.lock().unwrap_or_else(PoisonError::into_inner) = price;
+    }
+
+    fn charge(&self, gas_limit: u64, fee_step: u32) -> Option<Charge> {
+        let price = *self.price.lock().unwrap_or_else(PoisonError::into_inner);
+        let charge = self.policy.charge(gas_limit, price).ok()?;
+        // Each step doubles the fee; the ceiling holds for all of them.
+        let fee_urock = charge.fee_urock.checked_shl(fee_step).filter(|fee| *fee <= self.policy.ceiling_urock)?;
+        Some(Charge { fee_urock, ..charge })
+    }
+
+    fn seat(&self, account_number: u64, sequence: u64) -> Seat {
+        Seat { chain: self.chain.clone(), account_number, sequence }
+    }
+}
+
+impl Pen for AccountPen {
+    fn account(&self) -> &str {
+        self.account.address()
+    }
+
+    fn answer(&self, order: &Order<'_>) -> Option<SignedTx> {
+        let charge = self.charge(AnswerLoad::gas_limit(&order.load), order.fee_step)?;
+        let seat = self.seat(order.account_number, order.sequence);
+        Some(tx::answer(&self.account, &seat, order.request, order.answer, charge))
+    }
+
+    fn nothing(&self, account_number: u64, sequence: u64) -> Option<SignedTx> {
+        let charge = self.charge(fee::nothing_gas_limit(), 0)?;
+        Some(tx::nothing(&self.account, &self.seat(account_number, sequence), charge))
+    }
+}
