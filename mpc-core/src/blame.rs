@@ -16,12 +16,11 @@ pub(crate) fn abort_from(error: &dyn Error, parties: &[PartyIndex]) -> Abort {
     if text.contains("NotReliable") && parties.len() > 2 {
         // Whoever echoes something else may be honest, and told something else by a third party: nobody can be named.
         Abort::suspect([], reason)
-    } else if !culprits.is_empty() {
-        Abort::Proven { culprits, reason }
-    } else if text.contains("Aborted") {
+    } else if culprits.is_empty() {
+        // Also what the library calls a bug: our inputs were checked before the run, so a peer's numbers have led there.
         Abort::suspect([], reason)
     } else {
-        Abort::local(reason)
+        Abort::Proven { culprits, reason }
     }
 }
 

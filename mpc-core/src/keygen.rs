@@ -64,7 +64,7 @@ fn begin_on<E: KeyCurve>(
             .await
             .map_err(|error| blame::abort_from(&error, &parties))?;
         KeyShare::from_core(core)
-            .map_err(|error| Abort::local(format!("the {} share made does not hold together: {error}", E::SUITE)))
+            .map_err(|error| Abort::suspect([], format!("the {} share made does not hold together: {error}", E::SUITE)))
     }))
 }
 

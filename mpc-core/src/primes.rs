@@ -155,7 +155,7 @@ impl Primes {
 /// What a search tells its observer, from any of its threads.
 #[derive(Debug)]
 pub enum Progress<'a> {
-    /// A window of candidates was gone through without success; on average two or three are.
+    /// A window of candidates was gone through without success; a prime takes about two of them.
     Window,
     /// A prime was found: store it now, and nothing of the work is lost.
     Found(&'a SafePrime),
@@ -212,7 +212,9 @@ impl Search {
                 scope.spawn(move || {
                     while !stopped() {
                         let Some(prime) = sieve::search_window(bits, stopped, &mut rng) else {
-                            observe(Progress::Window);
+                            if !stopped() {
+                                observe(Progress::Window);
+                            }
                             continue;
                         };
                         let prime = SafePrime::from_integer(&prime);

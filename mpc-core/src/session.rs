@@ -89,7 +89,7 @@ pub trait Session {
     /// Computes until something is to be sent, awaited or reported.
     fn step(&mut self) -> Step<Self::Output>;
 
-    /// Message rounds this party has entered, for progress: 0 before the first, never falling.
+    /// How many message rounds this party has entered, for progress: 0 before the first, never falling.
     fn round(&self) -> u16;
 }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use mpc_core::{
-    AuxInfo, Cggmp24, CombineError, EcdsaEngine, KeyInfo, KeyShare, Partial, PartyIndex, Payload, Signature, SignerSet,
-    Suite, Threshold, Transparent, combine,
+    AuxInfo, Cggmp24, CombineError, EcdsaEngine, KeyInfo, KeyShare, NoncePoint, Partial, PartyIndex, Payload,
+    SessionId, Signature, SignerSet, Step, Suite, Threshold, Transparent, combine,
     testing::{Committee, run, seeded},
 };
 
@@ -125,8 +125,12 @@ fn ecdsa_signatures_come_out_low_and_recover_to_the_group_key() {
 
 #[test]
 fn missing_malformed_and_wrong_partials_are_told_apart() {
-    for suite in [Suite::Secp256k1, Suite::Ed25519] {
-        let mut committee = Committee::new(&Transparent, 3, 4, 7);
+    let toy = Cggmp24::toy();
+    let runs: [(&dyn EcdsaEngine, Suite); 3] =
+        [(&toy, Suite::Secp256k1), (&Transparent, Suite::Secp256k1), (&Transparent, Suite::Ed25519)];
+    for (engine, suite) in runs {
+        let mut committee = Committee::new(engine, 3, 4, 7);
+        committee.deal_aux();
         let (key, signers, payload) = (committee.keygen(suite), committee.first_signers(), payload(suite));
         let issued = committee.issue(&key, &signers, &payload);
         let info = key[&PartyIndex::new(0)].info();
@@ -135,6 +139,7 @@ fn missing_malformed_and_wrong_partials_are_told_apart() {
         let finish =
             |partials: &BTreeMap<_, _>| combine(info, &payload, &signers, &commitments.nonce_point(), partials);
         assert!(finish(&partials).is_ok());
+        assert!(commitments.culprits(info, &payload, &partials).is_empty());
 
         let one = PartyIndex::new(1);
         let mut fewer = partials.clone();
@@ -149,6 +154,12 @@ fn missing_malformed_and_wrong_partials_are_told_apart() {
         wrong.insert(one, partials[&PartyIndex::new(2)].clone());
         assert_eq!(finish(&wrong), Err(CombineError::Invalid));
         assert_eq!(commitments.culprits(info, &payload, &wrong), [one]);
+
+        // The same partials under another payload or nonce point.
+        let other = Payload::Digest([9; 32]);
+        assert!(combine(info, &other, &signers, &commitments.nonce_point(), &partials).is_err());
+        let stranger = NoncePoint::from_bytes(info.group_key());
+        assert!(combine(info, &payload, &signers, &stranger, &partials).is_err());
     }
 }
 
@@ -237,6 +248,12 @@ fn wrong_inputs_stop_at_the_first_step_and_blame_nobody() {
         let abort = run(sessions, 1).remove(&zero).unwrap().expect_abort();
         assert!(matches!(abort, Abort::Local { .. }) && abort.culprits().is_empty(), "{abort}");
     }
+    let aux = |engine: &dyn EcdsaEngine, me| {
+        let primes = mpc_core::primes::toy(0).unwrap();
+        mpc_core::aux::begin(engine, SessionId::new([9; 32]), PartyIndex::new(me), 3, primes, &mut seeded(1)).step()
+    };
+    assert!(matches!(aux(&Cggmp24::standard(), 0), Step::Stop(Abort::Local { .. })), "primes too short");
+    assert!(matches!(aux(&toy, 3), Step::Stop(Abort::Local { .. })), "no such party");
 }
 
 #[test]
