@@ -5,9 +5,11 @@
 
 use std::fmt;
 
+use prost::{Message as _, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::name::{Height, RequestId};
+use crate::proto::cosmos::base::abci::v1beta1::TxMsgData;
 
 /// Longest text kept of what a chain says; a Go stack trace is thousands of characters.
 pub const TEXT_MAX: usize = 512;
@@ -83,6 +85,16 @@ pub struct Receipt {
     pub gas_used: u64,
     /// The encoded responses of its messages (`cosmos.base.abci.v1beta1.TxMsgData`).
     pub data: Vec<u8>,
+}
+
+impl Receipt {
+    /// The first response of this type among the responses of the transaction's messages.
+    #[must_use]
+    pub fn response<M: Name + Default>(&self) -> Option<M> {
+        let responses = TxMsgData::decode(self.data.as_slice()).ok()?.msg_responses;
+        let found = responses.into_iter().find(|any| any.type_url == M::type_url())?;
+        M::decode(found.value.as_slice()).ok()
+    }
 }
 
 /// Cuts a text to [`TEXT_MAX`] bytes at a character's border.

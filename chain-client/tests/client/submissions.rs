@@ -3,7 +3,8 @@
 use chain_client::fee::{FeePolicy, GasPrice, nothing_gas_limit};
 use chain_client::proto::cosmos::base::abci::v1beta1::TxResponse;
 use chain_client::proto::cosmos::tx::v1beta1::{BroadcastTxRequest, BroadcastTxResponse, GetTxResponse};
-use chain_client::{Height, Hint, SignedTx, TxHash};
+use chain_client::proto::zrchain::treasury::{MsgNewKeyRequestResponse, MsgNewSignatureRequestResponse};
+use chain_client::{Height, Hint, Receipt, SignedTx, TxHash};
 use prost::Message;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -104,6 +105,21 @@ async fn a_response_lost_after_inclusion_is_found_again() {
     assert_eq!(sent.load(Ordering::SeqCst), 2);
 }
 
+#[test]
+fn a_receipt_gives_the_ids_that_a_users_message_made() {
+    let data = "12360A302F7A72636861696E2E74726561737572792E4D73674E65775369676E617475726552657175657374526573706F6E73651202080A";
+    let receipt = Receipt {
+        height: Height(1),
+        code: 0,
+        codespace: String::new(),
+        log: String::new(),
+        gas_used: 0,
+        data: hex::decode(data).expect("hex"),
+    };
+    assert_eq!(receipt.response::<MsgNewSignatureRequestResponse>().expect("a response").sig_req_id, 10);
+    assert_eq!(receipt.response::<MsgNewKeyRequestResponse>(), None);
+}
+
 #[tokio::test]
 async fn a_transaction_that_is_not_there_is_none_and_no_proof() {
     let node = Node::new(|_| Said::Status(Code::NotFound, "tx not found: 00".into(), Some(3)));
@@ -129,7 +145,8 @@ fn prices_are_exact_and_rounded_up() {
     assert_eq!(of("", 300_000), Some(0));
     assert_eq!(of("1uatom", 300_000), Some(0));
     assert_eq!(of("1uatom,0.5urock", 3), Some(2));
-    for odd in ["urock", "-1urock", "1e3urock", "0.0000000000000000001urock", "1.2.3urock", ".5urock"] {
+    assert_eq!(of("7aurock", 3), Some(0), "another name that ends alike");
+    for odd in ["urock", "-1urock", "0.0000000000000000001urock", "1.2.3urock", ".5urock"] {
         assert!(GasPrice::parse(odd).is_err(), "{odd}");
     }
 }
