@@ -114,8 +114,8 @@ pub enum BookError {
     /// Two entries have the same key.
     #[error("peer {0} (`{1}`) is listed twice")]
     Twice(PeerId, String),
-    /// The bytes are not an Ed25519 public key.
-    #[error("the key of peer `{1}`, {0}, is not an Ed25519 public key")]
+    /// The bytes are not an Ed25519 public key, or one of the few for which anybody can sign.
+    #[error("the key of peer `{1}`, {0}, is not a safe Ed25519 public key")]
     InvalidKey(PeerId, String),
     /// More addresses than one peer may have.
     #[error("peer `{0}` has {1} addresses, at most {ADDRESSES_MAX} are allowed")]
@@ -130,7 +130,7 @@ impl PeerBook {
     pub fn new(roster_digest: [u8; 32], entries: impl IntoIterator<Item = PeerEntry>) -> Result<Self, BookError> {
         let mut book = Self { roster_digest, entries: BTreeMap::new() };
         for entry in entries {
-            if entry.id.to_libp2p().is_none() {
+            if !entry.id.is_safe_key() {
                 return Err(BookError::InvalidKey(entry.id, entry.name));
             }
             if entry.addresses.len() > ADDRESSES_MAX {
@@ -203,6 +203,14 @@ mod tests {
         let no_point = (0..=255u8).map(|byte| PeerId::new([byte; 32])).find(|peer| peer.to_libp2p().is_none()).unwrap();
         let bad = PeerEntry { id: no_point, ..entry(1) };
         assert_eq!(PeerBook::new([0; 32], [bad]).unwrap_err(), BookError::InvalidKey(no_point, "party-1".into()));
+    }
+
+    #[test]
+    fn a_key_for_which_anybody_can_sign_is_refused() {
+        let mut identity_point = [0; 32];
+        identity_point[0] = 1;
+        let bad = PeerEntry { id: PeerId::new(identity_point), ..entry(1) };
+        assert!(matches!(PeerBook::new([0; 32], [bad]), Err(BookError::InvalidKey(..))));
     }
 
     #[test]

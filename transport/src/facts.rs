@@ -2,9 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{ClockOffset as Offset, PeerId, exchange::Exchange};
-
-pub use crate::offset::ClockOffset;
+use crate::{ClockOffset, PeerId, exchange::Exchange};
 
 /// One link, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +18,7 @@ pub struct LinkFacts {
     /// The last ping's round trip.
     pub round_trip: Option<Duration>,
     /// The peer's clock against ours.
-    pub clock_offset: Option<Offset>,
+    pub clock_offset: Option<ClockOffset>,
     /// When a frame, a ping or a probe of this peer last arrived, in milliseconds since the Unix epoch.
     pub heard_at_ms: Option<u64>,
     /// Why the link is down, or why the last one ended. `None` while it stands and when nothing happened yet.

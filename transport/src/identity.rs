@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use ed25519_dalek::VerifyingKey;
 use libp2p::identity::{Keypair, PublicKey, ed25519};
 use zeroize::Zeroizing;
 
@@ -25,6 +26,11 @@ impl PeerId {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Whether the bytes are a public key, and not of small order: for such keys a signature is easily made up.
+    pub(crate) fn is_safe_key(&self) -> bool {
+        self.to_libp2p().is_some() && VerifyingKey::from_bytes(&self.0).is_ok_and(|key| !key.is_weak())
     }
 
     /// libp2p's name for the same node, or `None` if the bytes are not a public key.

@@ -52,11 +52,12 @@ mod outbox;
 pub use book::{Address, AddressError, BookError, PeerBook, PeerEntry};
 pub use clock::WallClock;
 pub use exchange::Sender;
-pub use facts::{ClockOffset, Counters, Drops, Fault, GateFacts, LinkFacts, Links};
+pub use facts::{Counters, Drops, Fault, GateFacts, LinkFacts, Links};
 pub use frame::Lane;
 pub use identity::{NodeKey, PeerId};
 pub use limits::{LimitError, Limits};
 pub use network::{Bound, BuildError, Network, NetworkConfig, Timing};
+pub use offset::ClockOffset;
 
 /// Sends frames to known peers and hands out what they sent.
 ///

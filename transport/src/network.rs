@@ -38,9 +38,9 @@ use driver::Driver;
 pub struct Timing {
     /// For each of: the cryptographic handshake, opening the stream, our own handshake (default 5 s).
     pub handshake_max: Duration,
-    /// From one ping, and one comparison of clocks, to the next (default 5 s).
+    /// From one ping, and one comparison of clocks, to the next (default 2 s).
     pub ping_every: Duration,
-    /// A connection whose ping takes longer is closed (default 10 s).
+    /// A connection without an answer for `ping_every + ping_max` is closed (default 6 s).
     pub ping_max: Duration,
     /// First wait before a peer is dialed again (default 250 ms); it doubles with each failure, with jitter.
     pub redial_min: Duration,
@@ -52,8 +52,8 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             handshake_max: Duration::from_secs(5),
-            ping_every: Duration::from_secs(5),
-            ping_max: Duration::from_secs(10),
+            ping_every: Duration::from_secs(2),
+            ping_max: Duration::from_secs(6),
             redial_min: Duration::from_millis(250),
             redial_max: Duration::from_secs(15),
         }
@@ -108,8 +108,13 @@ pub struct Bound {
     jitter_seed: u64,
 }
 
-/// Streams and incoming handshakes that libp2p may hold open at once, per connection or in all.
+/// Streams that a peer may open on one connection: ours, its pings, and some that are refused.
 const STREAMS_MAX: usize = 16;
+/// Streams that yamux is told to expect. It promises 256 KiB of window to each out of 1 GiB per connection, and lets the
+/// windows of a fast peer grow into what is not promised. Promising all of it keeps every window at 256 KiB; how many
+/// streams a peer can really open is bounded by `STREAMS_MAX` in the swarm and by yamux's backlog of 256.
+const YAMUX_STREAMS: usize = 4096;
+/// Incoming connections whose cryptographic handshake is not done.
 const HANDSHAKES_MAX: u32 = 64;
 /// Connections per peer: one dialed by each side, and their dead predecessors until these are noticed.
 const CONNECTIONS_PER_PEER_MAX: u32 = 4;
@@ -142,7 +147,8 @@ impl NetworkConfig {
                     unsupported => io::Error::other(unsupported),
                 })
             })?;
-            addresses.extend(bound_addresses(&mut swarm, listener).await.map_err(failed)?);
+            let bound = tokio::time::timeout(self.timing.handshake_max, bound_addresses(&mut swarm, listener));
+            addresses.extend(bound.await.unwrap_or_else(|late| Err(late.into())).map_err(failed)?);
         }
         let Self { limits, timing, clock, jitter_seed, .. } = self;
         Ok(Bound { own, swarm, addresses, limits, timing, clock, jitter_seed })
@@ -158,7 +164,7 @@ fn swarm(key: &NodeKey, timing: &Timing) -> Result<Swarm<Behaviour>, noise::Erro
         streams: Streams::default(),
     };
     let mut streams = yamux::Config::default();
-    streams.set_max_num_streams(STREAMS_MAX);
+    streams.set_max_num_streams(YAMUX_STREAMS);
     let builder = SwarmBuilder::with_existing_identity(key.to_libp2p())
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, || streams)?
@@ -276,16 +282,17 @@ impl Network {
     /// Takes no more frames, sends those that wait, closes every link, and ends, within `grace`.
     ///
     /// Says whether all of it was done in time; if not, the rest is given up. What was received before stays to be
-    /// taken from [`Transport::next`], which then ends.
+    /// taken from [`Transport::next`], which then ends. (If `next` ends without a drain, the node broke an invariant of
+    /// its own and said so on standard error: stop the process.)
     pub async fn drain(&mut self, grace: Duration) -> bool {
         self.exchange.close();
         if let Some(drain) = self.drain.take() {
             // The driver may have ended already.
             let _ = drain.send(());
         }
-        let in_time = tokio::time::timeout(grace, self.tasks.join_next()).await.is_ok();
+        let ended = tokio::time::timeout(grace, self.tasks.join_next()).await;
         self.tasks.shutdown().await;
-        in_time
+        matches!(ended, Ok(None | Some(Ok(()))))
     }
 }
 

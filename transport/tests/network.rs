@@ -152,7 +152,7 @@ async fn a_slow_reader_fills_bounded_queues_and_then_send_says_full() {
             Bytes::from(body)
         };
         // The second node never calls `next`. What can be sent is bounded by its inbox, both outboxes and what the
-        // connection itself holds on its way (a few windows): far below 64 MiB.
+        // connection itself holds on its way (a few windows): below 16 MiB.
         let mut sent = 0;
         let full = patient(async {
             loop {
@@ -166,7 +166,7 @@ async fn a_slow_reader_fills_bounded_queues_and_then_send_says_full() {
                     }
                     Err(error) => panic!("{error}"),
                 }
-                assert!(sent < 1024, "64 MiB went into bounded queues");
+                assert!(sent < 256, "16 MiB went into bounded queues");
             }
         });
         assert!(full.await);

@@ -42,7 +42,7 @@ pub(super) struct Driver {
     seats: BTreeMap<PeerId, Seat>,
     names: BTreeMap<libp2p::PeerId, PeerId>,
     conversations: JoinSet<Ended>,
-    orders: BTreeMap<ConnectionId, Arc<Orders>>,
+    running: BTreeMap<ConnectionId, Running>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     random: ChaCha8Rng,
     draining: bool,
@@ -58,6 +58,16 @@ struct Seat {
     dial_at: Option<Instant>,
 }
 
+/// One conversation.
+struct Running {
+    peer: PeerId,
+    orders: Arc<Orders>,
+    /// Last sign of life: the answer to a ping, at first the birth.
+    alive_at: Instant,
+    /// Why the driver ended it, if it did and if there is somebody to blame.
+    fault: Option<Fault>,
+}
+
 /// Reports that wait for the driver; a conversation that finds no room waits.
 const REPORTS_MAX: usize = 64;
 
@@ -71,7 +81,7 @@ impl Driver {
             seats: BTreeMap::new(),
             names: BTreeMap::new(),
             conversations: JoinSet::new(),
-            orders: BTreeMap::new(),
+            running: BTreeMap::new(),
             reports: mpsc::channel(REPORTS_MAX),
             draining: false,
         };
@@ -98,15 +108,30 @@ impl Driver {
     pub(super) async fn run(mut self, mut drain: oneshot::Receiver<()>) {
         let _inbox = CloseInbox(Arc::clone(&self.exchange));
         while !(self.draining && self.conversations.is_empty()) {
-            let dial_at = self.seats.values().filter_map(|seat| seat.dial_at).min();
+            let due = self.next_due();
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 Some(report) = self.reports.1.recv() => self.on_report(report),
                 Some(ended) = self.conversations.join_next() => self.on_ended(ended),
-                () = until(dial_at) => self.dial_due(),
+                () = until(due) => {
+                    let now = Instant::now();
+                    self.dial_due(now);
+                    self.end_silent(now);
+                }
                 _ = &mut drain, if !self.draining => self.begin_to_drain(),
             }
         }
+    }
+
+    /// When to dial, or to look for silence, next.
+    fn next_due(&self) -> Option<Instant> {
+        let dial = self.seats.values().filter_map(|seat| seat.dial_at);
+        let silent = self.running.values().filter(|talk| talk.fault.is_none()).map(|talk| self.silent_at(talk));
+        dial.chain(silent).min()
+    }
+
+    fn silent_at(&self, talk: &Running) -> Instant {
+        talk.alive_at + self.terms.timing.ping_every + self.terms.timing.ping_max
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -169,7 +194,7 @@ impl Driver {
             orders: Arc::clone(&orders),
             reports: self.reports.0.clone(),
         };
-        self.orders.insert(connection, orders);
+        self.running.insert(connection, Running { peer, orders, alive_at: Instant::now(), fault: None });
         self.conversations.spawn(conversation.run(stream));
     }
 
@@ -178,7 +203,7 @@ impl Driver {
         let (peer, connection) = match report {
             Report::Ready { peer, connection, .. } | Report::Asked { peer, connection } => (peer, connection),
         };
-        let Some(seat) = self.seats.get_mut(&peer).filter(|_| self.orders.contains_key(&connection)) else {
+        let Some(seat) = self.seats.get_mut(&peer).filter(|_| self.running.contains_key(&connection)) else {
             return;
         };
         let actions = match report {
@@ -194,7 +219,7 @@ impl Driver {
             // Conversations are never aborted, so this is a panic: a broken invariant of our own stops the node.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        self.orders.remove(&connection);
+        let fault = self.running.remove(&connection).and_then(|talk| talk.fault).or(fault);
         self.close(connection);
         if let Some(seat) = self.seats.get_mut(&peer) {
             let actions = seat.link.ended(connection);
@@ -221,9 +246,9 @@ impl Driver {
                     }
                 }
                 Action::Use { connection, announce } => {
-                    if let Some(orders) = self.orders.get(&connection) {
-                        orders.begin(announce);
-                        orders.probe();
+                    if let Some(talk) = self.running.get(&connection) {
+                        talk.orders.begin(announce);
+                        talk.orders.probe();
                     }
                 }
             }
@@ -234,37 +259,43 @@ impl Driver {
     }
 
     fn on_ping(&mut self, event: ping::Event) {
-        let Some(peer) = self.names.get(&event.peer).copied() else {
+        // A failed ping says nothing yet: silence is measured from the last answer.
+        let (Some(peer), Ok(round_trip)) = (self.names.get(&event.peer).copied(), event.result) else {
             return;
         };
-        match event.result {
-            Ok(round_trip) => {
-                let now_ms = self.exchange.now_ms();
-                if let Some(peer) = self.exchange.peer(peer) {
-                    peer.note(|facts| {
-                        facts.round_trip = Some(round_trip);
-                        facts.heard_at_ms = Some(now_ms);
-                    });
-                }
-                let in_use = self.seats.get(&peer).and_then(|seat| seat.link.in_use());
-                if let Some(orders) = in_use.filter(|used| *used == event.connection).and_then(|c| self.orders.get(&c))
-                {
-                    orders.probe();
-                }
+        let now_ms = self.exchange.now_ms();
+        if let Some(peer) = self.exchange.peer(peer) {
+            peer.note(|facts| {
+                facts.round_trip = Some(round_trip);
+                facts.heard_at_ms = Some(now_ms);
+            });
+        }
+        if let Some(talk) = self.running.get_mut(&event.connection) {
+            talk.alive_at = Instant::now();
+            if self.seats.get(&peer).and_then(|seat| seat.link.in_use()) == Some(event.connection) {
+                talk.orders.probe();
             }
-            // A peer without ping is judged by its stream.
-            Err(ping::Failure::Unsupported) => {}
-            Err(ping::Failure::Timeout | ping::Failure::Other { .. }) => {
-                self.blame(peer, event.connection, Fault::Silent);
-            }
+        }
+    }
+
+    fn end_silent(&mut self, now: Instant) {
+        let silent: Vec<_> = self.running.iter().filter(|(_, talk)| self.silent_at(talk) <= now).collect();
+        let silent: Vec<_> = silent.into_iter().map(|(connection, talk)| (*connection, talk.peer)).collect();
+        for (connection, peer) in silent {
+            self.blame(peer, connection, Fault::Silent);
         }
     }
 
     /// Ends a connection for a reason that its conversation, if it has one, does not know.
     fn blame(&mut self, peer: PeerId, connection: ConnectionId, fault: Fault) {
-        self.cancel(connection);
-        self.close(connection);
-        self.note_fault(peer, fault);
+        if let Some(talk) = self.running.get_mut(&connection) {
+            // Noted when the conversation has ended, after the link is down.
+            talk.fault.get_or_insert(fault);
+            talk.orders.cancel();
+        } else {
+            self.close(connection);
+            self.note_fault(peer, fault);
+        }
     }
 
     /// Counts and keeps a fault; tells people about it once, not at every attempt.
@@ -315,8 +346,7 @@ impl Driver {
         }
     }
 
-    fn dial_due(&mut self) {
-        let now = Instant::now();
+    fn dial_due(&mut self, now: Instant) {
         for seat in self.seats.values_mut().filter(|seat| seat.dial_at.is_some_and(|at| at <= now)) {
             seat.dial_at = None;
             // A port of its own: two nodes that dial each other from their listening ports would meet in one
@@ -331,23 +361,17 @@ impl Driver {
 
     fn begin_to_drain(&mut self) {
         self.draining = true;
-        for seat in self.seats.values_mut() {
-            seat.dial_at = None;
-            let in_use = seat.link.in_use();
-            if let Some(orders) = in_use.and_then(|connection| self.orders.get(&connection)) {
-                orders.finish();
-            }
-        }
-        let in_use: Vec<_> = self.seats.values().filter_map(|seat| seat.link.in_use()).collect();
-        for (_, orders) in self.orders.iter().filter(|(connection, _)| !in_use.contains(connection)) {
-            orders.cancel();
+        self.seats.values_mut().for_each(|seat| seat.dial_at = None);
+        for (connection, talk) in &self.running {
+            let in_use = self.seats.get(&talk.peer).and_then(|seat| seat.link.in_use());
+            if in_use == Some(*connection) { talk.orders.finish() } else { talk.orders.cancel() }
         }
     }
 
     /// Ends a conversation; its connection is closed when it has ended.
     fn cancel(&self, connection: ConnectionId) {
-        if let Some(orders) = self.orders.get(&connection) {
-            orders.cancel();
+        if let Some(talk) = self.running.get(&connection) {
+            talk.orders.cancel();
         }
     }
 
