@@ -48,6 +48,26 @@ pub struct Timing {
     pub redial_max: Duration,
 }
 
+impl Timing {
+    /// Names the first field out of range.
+    fn check(&self) -> Result<(), BuildError> {
+        let Self { handshake_max, ping_every, ping_max, redial_min, redial_max } = *self;
+        let fields = [
+            ("handshake_max", handshake_max),
+            ("ping_every", ping_every),
+            ("ping_max", ping_max),
+            ("redial_min", redial_min),
+            ("redial_max", redial_max),
+        ];
+        let allowed = Duration::from_millis(1)..=Duration::from_secs(3600);
+        match fields.iter().find(|(_, value)| !allowed.contains(value)) {
+            Some((field, _)) => Err(BuildError::Timing(field)),
+            None if redial_min > redial_max => Err(BuildError::Timing("redial_min")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Default for Timing {
     fn default() -> Self {
         Self {
@@ -83,6 +103,9 @@ pub enum BuildError {
     /// A bound is out of range.
     #[error("the limits contradict one another")]
     Limits(#[from] LimitError),
+    /// A time is out of range.
+    #[error("{0} must be between 1 ms and 1 hour, and redial_min at most redial_max")]
+    Timing(&'static str),
     /// An address could not be bound: in use, not ours, or not permitted.
     #[error("cannot listen on {address}")]
     Listen {
@@ -135,6 +158,7 @@ impl NetworkConfig {
     /// A bound out of range, or an address that cannot be bound: correct the config.
     pub async fn build(self) -> Result<Bound, BuildError> {
         self.limits.check()?;
+        self.timing.check()?;
         let own = self.key.peer_id();
         let mut swarm = swarm(&self.key, &self.timing)?;
         let mut addresses = Vec::new();

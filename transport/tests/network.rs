@@ -252,6 +252,18 @@ async fn a_port_in_use_is_named_in_the_error() {
 }
 
 #[tokio::test]
+async fn a_time_out_of_range_is_named_in_the_error() {
+    let mut config = cluster::config(1, Kind::Tcp, Limits::default(), WallClock::system());
+    config.timing.ping_every = std::time::Duration::ZERO;
+    assert!(config.build().await.expect_err("zero").to_string().starts_with("ping_every"));
+    let mut config = cluster::config(1, Kind::Tcp, Limits::default(), WallClock::system());
+    config.limits.lane_bytes_max = 1;
+    assert!(
+        matches!(config.build().await, Err(transport::BuildError::Limits(error)) if error.field == "lane_bytes_max")
+    );
+}
+
+#[tokio::test]
 async fn only_one_side_needs_an_address() {
     let (first, second) = (listen(1, Kind::Tcp).await, listen(2, Kind::Tcp).await);
     let mut entries: Vec<_> = book(0, [(1, &first), (2, &second)]).entries().cloned().collect();

@@ -20,7 +20,10 @@ use std::{
 
 use futures::{SinkExt as _, StreamExt as _};
 use libp2p::swarm::{ConnectionId, Stream};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 use tokio_util::{
     codec::Framed,
     compat::{Compat, FuturesAsyncReadCompatExt as _},
@@ -134,20 +137,26 @@ impl Conversation {
             return Fault::Malformed("a peer that is not in the book");
         };
         let mut wire = Framed::new(stream.compat(), Codec::for_hello());
-        match tokio::time::timeout(self.handshake_max, self.greet(peer, &mut wire)).await {
-            Err(_) => return Fault::Silent,
+        let theirs = match timeout(self.handshake_max, self.greet(peer, &mut wire)).await {
+            Ok(Ok(roster_digest)) => roster_digest,
             Ok(Err(fault)) => return fault,
-            Ok(Ok(())) => {}
+            Err(_) => return Fault::Silent,
+        };
+        if theirs != self.roster_digest {
+            // Closing our half first and waiting for theirs: over QUIC an early close could overtake our hello.
+            let last_words = async { (wire.close().await.is_ok(), wire.next().await.is_none()) };
+            let _ = timeout(self.handshake_max, last_words).await;
+            return Fault::RosterDiffers { theirs };
         }
         *wire.codec_mut() = Codec::for_frames(self.exchange.limits().body_bytes_max);
-        let (peer_id, connection, dialer) = (self.peer, self.connection, self.dialer);
-        // The driver outlives its conversations; should it be gone, the read below ends as well.
-        let _ = self.reports.send(Report::Ready { peer: peer_id, connection, dialer }).await;
+        let ready = Report::Ready { peer: self.peer, connection: self.connection, dialer: self.dialer };
+        // The driver outlives its conversations; should it be gone, the stream ends as well.
+        let _ = self.reports.send(ready).await;
         self.exchange_frames(peer, wire).await
     }
 
-    /// The handshake. On a foreign roster it lingers until the peer has seen our hello as well.
-    async fn greet(&self, peer: &Peer, wire: &mut Wire) -> Result<(), Fault> {
+    /// The handshake: says hello, and gives the roster digest of the other side.
+    async fn greet(&self, peer: &Peer, wire: &mut Wire) -> Result<[u8; 32], Fault> {
         let hello = || Message::Hello { roster_digest: self.roster_digest, date_ms: self.exchange.now_ms() };
         let sent_ms = self.exchange.now_ms();
         if self.dialer == Dialer::We {
@@ -160,20 +169,12 @@ impl Conversation {
             None => return Err(Fault::Lost("closed by the peer during the handshake".into())),
         };
         let received_ms = self.exchange.now_ms();
-        if self.dialer == Dialer::They {
-            wire.send(hello()).await?;
-        }
-        if theirs != self.roster_digest {
-            // Closing our half first and waiting for theirs: over QUIC an early close could overtake the hello.
-            let _ = wire.close().await;
-            let _ = wire.next().await;
-            return Err(Fault::RosterDiffers { theirs });
-        }
-        if self.dialer == Dialer::We {
-            peer.note_clock(sent_ms, date_ms, received_ms);
-        }
         peer.note(|facts| facts.heard_at_ms = Some(received_ms));
-        Ok(())
+        match self.dialer {
+            Dialer::We => peer.note_clock(sent_ms, date_ms, received_ms),
+            Dialer::They => wire.send(hello()).await?,
+        }
+        Ok(theirs)
     }
 
     async fn exchange_frames(&self, peer: &Peer, wire: Wire) -> Fault {
@@ -238,34 +239,44 @@ impl Conversation {
                 Some(Err(error)) => return error.into(),
                 None => return Fault::Lost("closed by the peer".into()),
             };
-            let now_ms = self.exchange.now_ms();
-            peer.note(|facts| facts.heard_at_ms = Some(now_ms));
-            match message {
-                Message::Frame { lane, body } if state.in_use() => {
-                    peer.count_received(body.len());
-                    if state.finishing() {
-                        // The owner may have stopped reading; the end of the stream must be seen all the same.
-                        self.exchange.inbox().try_push(self.peer, lane, &body);
-                    } else {
-                        self.exchange.inbox().push(self.peer, lane, body).await;
-                    }
-                }
-                Message::Use if !self.conductor && !state.asked.swap(true, Ordering::Relaxed) => {
-                    let report = Report::Asked { peer: self.peer, connection: self.connection };
-                    let _ = self.reports.send(report).await;
-                    state.begun.notified().await;
-                }
-                Message::Probe { date_ms } => self.orders.change(|pending| pending.echo = Some(date_ms)),
-                Message::Echo { probe_ms, date_ms } => {
-                    if state.probe_answered(probe_ms) {
-                        peer.note_clock(probe_ms, date_ms, now_ms);
-                    }
-                }
-                Message::Hello { .. } => return Fault::Malformed("a second hello"),
-                Message::Use => return Fault::Malformed("a connection put in use out of turn"),
-                Message::Frame { .. } => return Fault::Malformed("a frame before the connection was in use"),
+            if let Err(what) = self.receive(peer, message, state).await {
+                return Fault::Malformed(what);
             }
         }
+    }
+
+    /// Takes one message in, or says why it is out of place.
+    async fn receive(&self, peer: &Peer, message: Message, state: &Shared) -> Result<(), &'static str> {
+        let now_ms = self.exchange.now_ms();
+        peer.note(|facts| facts.heard_at_ms = Some(now_ms));
+        match message {
+            Message::Frame { lane, body } if state.in_use() => {
+                peer.count_received(body.len());
+                if state.finishing() {
+                    // The owner may have stopped reading; the end of the stream must be seen all the same.
+                    self.exchange.inbox().try_push(self.peer, lane, &body);
+                } else {
+                    self.exchange.inbox().push(self.peer, lane, body).await;
+                }
+            }
+            Message::Use if !self.conductor && !state.asked.swap(true, Ordering::Relaxed) => {
+                let report = Report::Asked { peer: self.peer, connection: self.connection };
+                let _ = self.reports.send(report).await;
+                // Nothing more is read before the connection that was in use until now has ended.
+                state.begun.notified().await;
+            }
+            // Only the last one is answered, so that probes without end cost no memory.
+            Message::Probe { date_ms } => self.orders.change(|pending| pending.echo = Some(date_ms)),
+            Message::Echo { probe_ms, date_ms } => {
+                if state.probe_answered(probe_ms) {
+                    peer.note_clock(probe_ms, date_ms, now_ms);
+                }
+            }
+            Message::Hello { .. } => return Err("a second hello"),
+            Message::Use => return Err("a connection put in use out of turn"),
+            Message::Frame { .. } => return Err("a frame before the connection was in use"),
+        }
+        Ok(())
     }
 }
 

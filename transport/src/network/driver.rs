@@ -216,8 +216,12 @@ impl Driver {
     fn on_ended(&mut self, ended: Result<Ended, JoinError>) {
         let Ended { peer, connection, fault } = match ended {
             Ok(ended) => ended,
-            // Conversations are never aborted, so this is a panic: a broken invariant of our own stops the node.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                // A broken invariant of our own stops the node.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only the end of the runtime cancels a conversation.
+                Err(_) => return,
+            },
         };
         let fault = self.running.remove(&connection).and_then(|talk| talk.fault).or(fault);
         self.close(connection);
@@ -279,8 +283,8 @@ impl Driver {
     }
 
     fn end_silent(&mut self, now: Instant) {
-        let silent: Vec<_> = self.running.iter().filter(|(_, talk)| self.silent_at(talk) <= now).collect();
-        let silent: Vec<_> = silent.into_iter().map(|(connection, talk)| (*connection, talk.peer)).collect();
+        let silent = self.running.iter().filter(|(_, talk)| self.silent_at(talk) <= now);
+        let silent: Vec<_> = silent.map(|(connection, talk)| (*connection, talk.peer)).collect();
         for (connection, peer) in silent {
             self.blame(peer, connection, Fault::Silent);
         }
@@ -347,15 +351,20 @@ impl Driver {
     }
 
     fn dial_due(&mut self, now: Instant) {
-        for seat in self.seats.values_mut().filter(|seat| seat.dial_at.is_some_and(|at| at <= now)) {
+        let mut failed = Vec::new();
+        for (peer, seat) in self.seats.iter_mut().filter(|(_, seat)| seat.dial_at.is_some_and(|at| at <= now)) {
             seat.dial_at = None;
             // A port of its own: two nodes that dial each other from their listening ports would meet in one
             // connection with two dialers.
             let how = DialOpts::peer_id(seat.name).addresses(seat.addresses.clone()).allocate_new_port().build();
-            if let Err(error) = self.swarm.dial(how) {
-                // Every other failure is reported as an event as well; this one means that the peer was quicker.
-                tracing::debug!(%error, "not dialed");
+            match self.swarm.dial(how) {
+                // The peer was quicker. When that connection ends, this node dials again.
+                Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
+                Err(error) => failed.push((*peer, error)),
             }
+        }
+        for (peer, error) in failed {
+            self.on_dial_error(peer, &error);
         }
     }
 

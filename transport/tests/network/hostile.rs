@@ -290,6 +290,21 @@ async fn a_member_that_never_greets_is_closed_and_called_silent() {
 }
 
 #[tokio::test]
+async fn a_member_with_another_roster_cannot_hide_it_by_staying_silent() {
+    let (first, mut second) = two_and_an_absent_member(Kind::Tcp).await;
+    let mut member = Raw::dial(3, &first, 1);
+    let mut stream = member.open().await.expect("a member may open a stream");
+    send(&mut stream, 1, &[&[9; 32][..], &0u64.to_be_bytes()].concat()).await;
+    read_hello(&mut stream).await;
+    let links = first.network.links();
+    // The stream stays open on the member's side; the node waits only so long.
+    let facts = eventually(|| links.link(id(3)).filter(|facts| facts.fault.is_some())).await;
+    assert_eq!(facts.fault, Some(Fault::RosterDiffers { theirs: [9; 32] }));
+    assert_eq!(facts.counters.drops.stale_roster, 1);
+    is_undisturbed(&first, &mut second).await;
+}
+
+#[tokio::test]
 async fn a_member_cannot_open_connections_without_end() {
     let (first, mut second) = two_and_an_absent_member(Kind::Tcp).await;
     let _member = Raw::dial(3, &first, 8);
