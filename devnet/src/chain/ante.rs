@@ -24,7 +24,9 @@ const CIRCUIT_BREAKER_GAS: u64 = 1_000;
 const GAS_PER_BYTE: u64 = 10;
 const SIGNATURE_GAS: u64 = 1_000;
 /// Parameters, accounts and balances that the ante handlers read and write, fitted to a recorded chain.
-const ANTE_GAS: u64 = 26_000;
+const ANTE_GAS: u64 = 47_315;
+/// What storing an account's key costs, once.
+const NEW_KEY_GAS: u64 = 13_100;
 
 /// Why the checks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ impl Ante<'_> {
         meter.charge(ANTE_GAS, "ReadPerByte")?;
         meter.charge(GAS_PER_BYTE.saturating_mul(transaction.bytes.len() as u64), "txSize")?;
         let mut events = vec![self.take_fee(state, transaction)?];
-        self.learn_keys(state, transaction)?;
+        self.learn_keys(state, transaction, meter)?;
         for place in 0..transaction.signers.len() {
             meter.charge(SIGNATURE_GAS, "ante verify: secp256k1")?;
             self.check_signature(state, transaction, place)?;
@@ -131,7 +133,7 @@ impl Ante<'_> {
     }
 
     /// Remembers the key of an account that sends for the first time.
-    fn learn_keys(&self, state: &mut State, transaction: &Transaction) -> Result<(), TxFault> {
+    fn learn_keys(&self, state: &mut State, transaction: &Transaction, meter: &mut Meter) -> Result<(), TxFault> {
         for (place, signer) in transaction.signers.iter().enumerate() {
             let (address, account) = find(state, signer)?;
             let info = transaction.auth.signer_infos.get(place);
@@ -144,6 +146,7 @@ impl Ante<'_> {
             if account.public_key.is_none() {
                 let mut account = Arc::unwrap_or_clone(account);
                 account.public_key = Some(key);
+                meter.charge(NEW_KEY_GAS, "WritePerByte")?;
                 state.accounts.insert_mut(address, Arc::new(account));
             }
         }

@@ -19,10 +19,19 @@ pub(crate) const FEES: &str = "fee_collector";
 
 /// Bytes of a balance entry: address, denomination and digits, about.
 const BALANCE_ENTRY: usize = 45;
+/// Bytes of an account, about.
+const ACCOUNT: usize = 120;
+/// What else the bank looks at: locks, restrictions, the denomination. Fitted to a recorded chain.
+const TRANSFER_GAS: u64 = 6_300;
+/// What making a module's account costs, once.
+const NEW_MODULE_GAS: u64 = 14_000;
+/// What a user's transfer costs on top: blocked addresses, metadata of the denomination.
+const SEND_GAS: u64 = 2_400;
 
 impl Context<'_> {
     /// Moves urock; the receiver's account is made if it is new.
     pub(crate) fn transfer(&mut self, from: &Address, to: &Address, amount: u128) -> Result<(), TxFault> {
+        self.meter.charge(TRANSFER_GAS, "ReadFlat")?;
         self.meter.read(BALANCE_ENTRY)?;
         move_money(self.state, from, to, amount)?;
         self.meter.write(BALANCE_ENTRY)?;
@@ -30,15 +39,18 @@ impl Context<'_> {
         self.meter.write(BALANCE_ENTRY)?;
         if !self.state.accounts.contains_key(to) {
             self.state.ensure_account(to, None);
-            self.meter.write(120)?;
+            self.meter.write(ACCOUNT)?;
         }
-        self.meter.read(120)
+        self.meter.read(ACCOUNT)
     }
 
     pub(crate) fn transfer_to_module(&mut self, from: &Address, module: &str, amount: u128) -> Result<(), TxFault> {
         let to = Address::of_module(module);
-        self.state.ensure_account(&to, Some(module));
-        self.meter.read(120)?;
+        if !self.state.accounts.contains_key(&to) {
+            self.state.ensure_account(&to, Some(module));
+            self.meter.charge(NEW_MODULE_GAS, "WritePerByte")?;
+        }
+        self.meter.read(ACCOUNT)?;
         self.transfer(from, &to, amount)
     }
 
@@ -76,6 +88,7 @@ pub(crate) fn sweep(state: &mut State) {
 }
 
 pub(crate) fn send(context: &mut Context<'_>, message: &MsgSend) -> Result<MsgSendResponse, TxFault> {
+    context.meter.charge(SEND_GAS, "ReadFlat")?;
     let from = Address::parse(&message.from_address)
         .map_err(|why| TxFault::invalid_address(format!("invalid from address: {why}")))?;
     let to = Address::parse(&message.to_address)

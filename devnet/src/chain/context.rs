@@ -122,6 +122,14 @@ impl Context<'_> {
         Ok(*counter)
     }
 
+    /// Charges for reading the treasury's parameters.
+    pub(crate) fn read_treasury_parameters(&mut self) -> Result<(), TxFault> {
+        let treasury = &self.rules.treasury;
+        let texts = [&treasury.mpc_keyring, &treasury.zr_sign_address, &treasury.keyring_commission_destination];
+        let length = texts.iter().map(|text| text.len() + 2).sum::<usize>() + treasury.min_gas_fee.len() + 5;
+        self.meter.read(length)
+    }
+
     pub(crate) fn raise(&mut self, event: Event) {
         self.events.push(event);
     }

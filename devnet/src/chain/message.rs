@@ -91,6 +91,6 @@ impl Msg {
 }
 
 /// A message with its type URL, as the SDK packs it: `/` and the full name.
-pub(crate) fn packed<M: prost::Message + Name>(message: &M) -> Any {
+pub(crate) fn packed<M: Name>(message: &M) -> Any {
     Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }

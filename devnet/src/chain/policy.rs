@@ -43,8 +43,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Proposal {
     pub(crate) msg: Any,
     pub(crate) creator: String,
-    /// Owners of the workspace that decides.
-    pub(crate) owners: Vec<String>,
+    /// The workspace that decides.
+    pub(crate) workspace: String,
     pub(crate) policy_id: u64,
     pub(crate) btl: u64,
     pub(crate) data: Vec<KeyValue>,
@@ -58,7 +58,7 @@ impl Proposal {
         Self {
             msg,
             creator,
-            owners: workspace.owners.clone(),
+            workspace: workspace.address.clone(),
             policy_id: workspace.admin_policy_id,
             btl,
             data: Vec::new(),
@@ -74,13 +74,16 @@ struct CreatorOnly {
 }
 
 pub(crate) fn propose_and_settle(context: &mut Context<'_>, proposal: Proposal) -> Result<Outcome, TxFault> {
-    let id = propose(context, proposal)?;
-    settle(context, id)
+    let action = propose(context, proposal)?;
+    settle(context, action)
 }
 
 /// Stores a new action with its creator's approval.
-pub(crate) fn propose(context: &mut Context<'_>, proposal: Proposal) -> Result<u64, TxFault> {
-    if !proposal.owners.contains(&proposal.creator) {
+pub(crate) fn propose(context: &mut Context<'_>, proposal: Proposal) -> Result<Action, TxFault> {
+    let workspace = workspace::find(context, &proposal.workspace)?;
+    // The module's parameters.
+    context.meter.read(6)?;
+    if !workspace.owners.contains(&proposal.creator) {
         return Err(TxFault::plain(format!("creator {} is not an owner of this workspace", proposal.creator)));
     }
     let policy = found(context, proposal.policy_id)?;
@@ -91,7 +94,11 @@ pub(crate) fn propose(context: &mut Context<'_>, proposal: Proposal) -> Result<u
     };
     let participants = match &policy {
         Some(policy) => addresses(&expression(policy)?),
-        None => proposal.owners,
+        None => {
+            // "Any owner" is worked out from the workspace, twice more.
+            workspace::find(context, &proposal.workspace)?;
+            workspace::find(context, &proposal.workspace)?.owners.clone()
+        }
     };
     let approvers = if participants.contains(&proposal.creator) { vec![proposal.creator.clone()] } else { Vec::new() };
     let id = context.next_number(|state| &mut state.counters.actions)?;
@@ -105,29 +112,27 @@ pub(crate) fn propose(context: &mut Context<'_>, proposal: Proposal) -> Result<u
         btl: context.height.saturating_add(life),
         policy_data: proposal.data,
     };
-    context.put_action(action)?;
-    Ok(id)
+    context.put_action(action.clone())?;
+    Ok(action)
 }
 
 /// Runs the action if its policy holds; otherwise tells its participants.
-pub(crate) fn settle(context: &mut Context<'_>, id: u64) -> Result<Outcome, TxFault> {
-    let action = context.action(id)?.ok_or_else(|| TxFault::plain(format!("action {id} not found")))?;
+pub(crate) fn settle(context: &mut Context<'_>, mut action: Action) -> Result<Outcome, TxFault> {
     let policy = found(context, action.policy_id)?;
     if let Some(policy) = policy {
         let rule = expression(&policy)?;
         if !satisfied(&rule, &action)? {
             for participant in addresses(&rule) {
-                let attributes = [("action_id", id.to_string()), ("participant_addr", participant)];
+                let attributes = [("action_id", action.id.to_string()), ("participant_addr", participant)];
                 let attributes: Vec<_> = attributes.iter().map(|(key, value)| (*key, value.as_str())).collect();
                 context.raise(Event::new("new_action", &attributes));
             }
             return Ok(Outcome::default());
         }
     }
-    let mut done = Arc::unwrap_or_clone(action);
-    done.status = ActionStatus::Completed.into();
-    context.put_action(done.clone())?;
-    execute(context, &done)
+    action.status = ActionStatus::Completed.into();
+    context.put_action(action.clone())?;
+    execute(context, &action)
 }
 
 fn execute(context: &mut Context<'_>, action: &Action) -> Result<Outcome, TxFault> {
@@ -259,8 +264,8 @@ pub(crate) fn approve(
     }
     let id = action.id;
     action.approvers.push(message.creator.clone());
-    context.put_action(action)?;
-    settle(context, id)?;
+    context.put_action(action.clone())?;
+    settle(context, action)?;
     let status = context.action(id)?.map_or(ActionStatus::Unspecified, |action| action.status());
     Ok(MsgApproveActionResponse { status: status.as_str_name().to_owned() })
 }

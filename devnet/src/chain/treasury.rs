@@ -78,7 +78,7 @@ pub(crate) fn update_key_policy(
     let proposal = Proposal {
         msg: packed(message),
         creator: message.creator.clone(),
-        owners: workspace.owners.clone(),
+        workspace: workspace.address.clone(),
         policy_id: if key.sign_policy_id > 0 { key.sign_policy_id } else { workspace.sign_policy_id },
         btl: 0,
         data: Vec::new(),

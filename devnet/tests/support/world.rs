@@ -114,7 +114,7 @@ impl Default for Style {
     }
 }
 
-pub fn any<M: Message + Name>(message: &M) -> Any {
+pub fn any<M: Name>(message: &M) -> Any {
     Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }
 
@@ -177,7 +177,7 @@ impl World {
     }
 
     /// Sends a message and makes its block.
-    pub fn send<M: Message + Name>(&mut self, name: &str, message: &M) -> TxResult {
+    pub fn send<M: Name>(&mut self, name: &str, message: &M) -> TxResult {
         let outcome = self.offer(name, any(message), &Style::default());
         assert_eq!(outcome.code, 0, "{}", outcome.log);
         let block = self.block();
@@ -185,7 +185,7 @@ impl World {
     }
 
     /// The response of a message that succeeded.
-    pub fn response<R: Message + Default>(&mut self, name: &str, message: &(impl Message + Name)) -> R {
+    pub fn response<R: Message + Default>(&mut self, name: &str, message: &impl Name) -> R {
         let result = self.send(name, message);
         assert_eq!(result.code, 0, "{}", result.log);
         R::decode(result.responses[0].value.as_slice()).expect("a response")

@@ -19,6 +19,8 @@ const DESCRIPTION_BYTES: usize = 255;
 
 pub(crate) fn new(context: &mut Context<'_>, message: &MsgNewKeyring) -> Result<MsgNewKeyringResponse, TxFault> {
     check_description(&message.description)?;
+    // The module's parameters.
+    context.meter.read(10)?;
     let creator = Address::parse(&message.creator).map_err(TxFault::invalid_address)?;
     let fee = u128::from(context.rules.identity.keyring_creation_fee);
     if fee > 0 {
@@ -49,8 +51,12 @@ fn check_description(text: &str) -> Result<(), TxFault> {
     Ok(())
 }
 
-fn for_admin(context: &mut Context<'_>, keyring: &str, creator: &str) -> Result<Keyring, TxFault> {
-    let found = context.keyring(keyring)?.ok_or_else(|| not_found(&format!("keyring {keyring}")))?;
+fn find(context: &mut Context<'_>, keyring: &str) -> Result<Arc<Keyring>, TxFault> {
+    context.keyring(keyring)?.ok_or_else(|| not_found(&format!("keyring {keyring}")))
+}
+
+/// The keyring, if `creator` is its admin.
+fn for_admin(found: Arc<Keyring>, creator: &str) -> Result<Keyring, TxFault> {
     if !found.admins.iter().any(|admin| admin == creator) {
         return Err(invalid(format!("tx creator {creator} is not keyring admin")));
     }
@@ -60,11 +66,11 @@ fn for_admin(context: &mut Context<'_>, keyring: &str, creator: &str) -> Result<
 /// The keyring, if `creator` may change its people now.
 fn for_change(context: &mut Context<'_>, keyring: &str, creator: &str, whom: &str) -> Result<Keyring, TxFault> {
     Address::parse(whom).map_err(TxFault::invalid_address)?;
-    let found = context.keyring(keyring)?.ok_or_else(|| not_found(&format!("keyring {keyring}")))?;
+    let found = find(context, keyring)?;
     if !found.is_active {
         return Err(inactive(keyring));
     }
-    for_admin(context, keyring, creator)
+    for_admin(found, creator)
 }
 
 pub(crate) fn add_party(
@@ -113,7 +119,7 @@ pub(crate) fn update(
     message: &MsgUpdateKeyring,
 ) -> Result<MsgUpdateKeyringResponse, TxFault> {
     check_description(&message.description)?;
-    let mut keyring = for_admin(context, &message.keyring_addr, &message.creator)?;
+    let mut keyring = for_admin(find(context, &message.keyring_addr)?, &message.creator)?;
     if message.party_threshold >= 1 && message.party_threshold as usize <= keyring.parties.len() {
         keyring.party_threshold = message.party_threshold;
     }
@@ -129,7 +135,7 @@ pub(crate) fn deactivate(
     context: &mut Context<'_>,
     message: &MsgDeactivateKeyring,
 ) -> Result<MsgDeactivateKeyringResponse, TxFault> {
-    let mut keyring = for_admin(context, &message.keyring_addr, &message.creator)?;
+    let mut keyring = for_admin(find(context, &message.keyring_addr)?, &message.creator)?;
     keyring.is_active = false;
     context.put_keyring(keyring)?;
     Ok(MsgDeactivateKeyringResponse {})

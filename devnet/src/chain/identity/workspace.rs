@@ -73,9 +73,9 @@ pub(crate) fn add_owner(
         return Err(invalid(format!("{} is already an owner of the workspace", message.new_owner)));
     }
     let proposal = Proposal::change(&workspace, packed(message), message.btl);
-    let id = policy::propose(context, proposal)?;
-    context.raise(Event::new("add_owner_to_workspace", &[("action_id", &id.to_string())]));
-    policy::settle(context, id)?;
+    let action = policy::propose(context, proposal)?;
+    context.raise(Event::new("add_owner_to_workspace", &[("action_id", &action.id.to_string())]));
+    policy::settle(context, action)?;
     Ok(MsgAddWorkspaceOwnerResponse {})
 }
 

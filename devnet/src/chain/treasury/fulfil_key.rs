@@ -107,6 +107,8 @@ fn accept(
         .keyring_party_sigs
         .push(PartySignature { creator: message.creator.clone(), signature: message.keyring_party_signature.clone() });
     let (id, fee) = (request.id, request.fee);
+    // Read again for its threshold.
+    context.keyring(&request.keyring_addr)?;
     if request.keyring_party_sigs.len() >= keyring.party_threshold as usize {
         request.status = KeyRequestStatus::Fulfilled.into();
         context.put_key(Key {

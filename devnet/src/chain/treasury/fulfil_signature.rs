@@ -17,6 +17,9 @@ use crate::chain::context::Context;
 use crate::chain::event::Event;
 use crate::chain::fault::TxFault;
 
+/// The live chain's reasons for a wrong signature are longer than ours: it stores key, data and signature in them.
+const LONGER_REASON_GAS: u64 = 5_000;
+
 pub(crate) fn fulfil(
     context: &mut Context<'_>,
     message: &MsgFulfilSignatureRequest,
@@ -113,7 +116,10 @@ fn answer(
     let signed = match kept(request, key, &message.signed_data) {
         Ok(signed) => signed,
         Err(Stored::Panic(what)) => return Err(TxFault::panic(&what)),
-        Err(Stored::Refused(reason)) => return Ok(rejected(request, reason)),
+        Err(Stored::Refused(reason)) => {
+            context.meter.charge(LONGER_REASON_GAS, "WritePerByte")?;
+            return Ok(rejected(request, reason));
+        }
         Err(Stored::Bytes(_)) => return Ok(rejected(request, String::new())),
     };
     request

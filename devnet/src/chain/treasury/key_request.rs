@@ -17,6 +17,7 @@ use crate::chain::policy::{self, Outcome, Proposal};
 const HOODI: &str = "eip155:560048";
 
 pub(crate) fn new(context: &mut Context<'_>, message: &MsgNewKeyRequest) -> Result<MsgNewKeyRequestResponse, TxFault> {
+    context.read_treasury_parameters()?;
     if !context.rules.treasury.zr_sign_address.is_empty() && message.creator == context.rules.treasury.zr_sign_address {
         return zrsign::new_key(context, message);
     }
@@ -36,7 +37,7 @@ pub(crate) fn new(context: &mut Context<'_>, message: &MsgNewKeyRequest) -> Resu
     let proposal = Proposal {
         msg: packed(message),
         creator: message.creator.clone(),
-        owners: workspace.owners.clone(),
+        workspace: message.workspace_addr.clone(),
         policy_id: workspace.sign_policy_id,
         btl: message.btl,
         data: Vec::new(),
@@ -108,6 +109,7 @@ pub(crate) fn execute(context: &mut Context<'_>, message: &MsgNewKeyRequest) -> 
 pub(super) fn store(context: &mut Context<'_>, mut request: KeyRequest) -> Result<u64, TxFault> {
     fees::escrow(context, &request.creator, request.fee)?;
     request.id = context.next_number(|state| &mut state.counters.key_requests)?;
+    context.read_treasury_parameters()?;
     request.status = KeyRequestStatus::Pending.into();
     request.mpc_btl = context.rules.deadline(context.height);
     let id = request.id;

@@ -45,7 +45,7 @@ pub(crate) fn new(
     let proposal = Proposal {
         msg: packed(message),
         creator: message.creator.clone(),
-        owners: workspace.owners.clone(),
+        workspace: workspace.address.clone(),
         policy_id: sign_request::policy_of(&first, &workspace),
         btl: message.btl,
         data,

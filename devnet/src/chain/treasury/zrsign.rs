@@ -18,6 +18,9 @@ use crate::chain::state::State;
 
 /// Counts of keys and requests stop here.
 const COUNTED: usize = 100;
+/// What looking for an owner's workspace costs, and what each workspace that exists adds. Fitted to a recorded chain.
+const SEARCH_GAS: u64 = 31_800;
+const WORKSPACE_GAS: u64 = 3_760;
 
 /// The key type behind an external wallet number.
 pub(crate) fn key_type(wallet: u64) -> Option<KeyType> {
@@ -77,6 +80,9 @@ fn child_of(state: &State, parent: &Workspace, alias: &str) -> Option<String> {
 }
 
 fn ensure_child(context: &mut Context<'_>, owner: &str, alias: &str) -> Result<String, TxFault> {
+    // A live chain reads every workspace there is, more than once.
+    let all = context.state.workspaces.size() as u64;
+    context.meter.charge(SEARCH_GAS.saturating_add(all.saturating_mul(WORKSPACE_GAS)), "IterNextFlat")?;
     let parent = match parent_of(context.state, owner) {
         Some(parent) => parent,
         None => {
@@ -85,8 +91,6 @@ fn ensure_child(context: &mut Context<'_>, owner: &str, alias: &str) -> Result<S
             workspace::find(context, &address)?
         }
     };
-    // Every workspace there is gets read on a live chain; the price of one stands for all.
-    context.meter.charge(4_800, "ReadFlat")?;
     match child_of(context.state, &parent, alias) {
         Some(child) => Ok(child),
         None => workspace::make_child(context, &parent, owner.to_owned(), alias.to_owned()),
@@ -97,6 +101,7 @@ pub(crate) fn new_signature(
     context: &mut Context<'_>,
     message: &MsgNewZrSignSignatureRequest,
 ) -> Result<MsgNewZrSignSignatureRequestResponse, TxFault> {
+    context.read_treasury_parameters()?;
     if message.creator != context.rules.treasury.zr_sign_address {
         return Err(TxFault::plain("creator is not zrsign"));
     }
