@@ -15,9 +15,9 @@ pub struct LinkFacts {
     pub up: bool,
     /// Connections with a finished handshake: 0, 1, or 2 when both sides dialed at once.
     pub connections: usize,
-    /// The last ping's round trip.
+    /// The last ping's round trip, at first the handshake's; known whenever the link is up.
     pub round_trip: Option<Duration>,
-    /// The peer's clock against ours.
+    /// The peer's clock against ours; known whenever the link is up.
     pub clock_offset: Option<ClockOffset>,
     /// When a frame, a ping or a probe of this peer last arrived, in milliseconds since the Unix epoch.
     pub heard_at_ms: Option<u64>,

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! message   = length (4 bytes, big-endian, of what follows) kind (1 byte) contents
-//! 1 hello   = roster digest (32) date of the sender (8)     first message of both sides, and only there
-//! 2 use     =                                               from here on this connection carries the frames
+//! 1 hello   = roster digest (32)                        first message of both sides, and only there
+//! 2 use     =                                           from here on this connection carries the frames
 //! 3 probe   = date of the sender (8)
 //! 4 echo    = date of the probe (8) date of the sender (8)
 //! 5 frame   = lane (32) body (0 to the bound)
@@ -38,6 +38,12 @@ impl Lane {
     }
 }
 
+impl From<[u8; 32]> for Lane {
+    fn from(name: [u8; 32]) -> Self {
+        Self(name)
+    }
+}
+
 impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(&self.0[..4]))
@@ -53,7 +59,7 @@ impl fmt::Debug for Lane {
 /// One message between two nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    Hello { roster_digest: [u8; 32], date_ms: u64 },
+    Hello { roster_digest: [u8; 32] },
     Use,
     Probe { date_ms: u64 },
     Echo { probe_ms: u64, date_ms: u64 },
@@ -65,7 +71,7 @@ const LANE_BYTES: usize = 32;
 /// Bytes of a frame beside its body: kind and lane.
 const FRAME_HEAD_BYTES: usize = 1 + LANE_BYTES;
 /// Bytes of a hello, the only message that a node reads before it knows that the roster is the same.
-const HELLO_BYTES: usize = 1 + 32 + 8;
+const HELLO_BYTES: usize = 1 + 32;
 
 /// Why bytes are not a message.
 #[derive(Debug, thiserror::Error)]
@@ -146,10 +152,9 @@ impl Message {
 
     fn encode(&self, target: &mut BytesMut) {
         match self {
-            Self::Hello { roster_digest, date_ms } => {
+            Self::Hello { roster_digest } => {
                 target.put_u8(1);
                 target.put_slice(roster_digest);
-                target.put_u64(*date_ms);
             }
             Self::Use => target.put_u8(2),
             Self::Probe { date_ms } => {
@@ -175,9 +180,7 @@ impl Message {
             return Err("an empty message");
         };
         match (kind, rest) {
-            (1, rest) if rest.len() == 40 => {
-                Ok(Self::Hello { roster_digest: array(rest)?, date_ms: date(&rest[32..])? })
-            }
+            (1, rest) if rest.len() == 32 => Ok(Self::Hello { roster_digest: array(rest)? }),
             (2, []) => Ok(Self::Use),
             (3, rest) if rest.len() == 8 => Ok(Self::Probe { date_ms: date(rest)? }),
             (4, rest) if rest.len() == 16 => Ok(Self::Echo { probe_ms: date(rest)?, date_ms: date(&rest[8..])? }),
@@ -216,8 +219,7 @@ mod tests {
 
     fn any_message() -> impl Strategy<Value = Message> {
         prop_oneof![
-            (any::<[u8; 32]>(), any::<u64>())
-                .prop_map(|(roster_digest, date_ms)| Message::Hello { roster_digest, date_ms }),
+            any::<[u8; 32]>().prop_map(|roster_digest| Message::Hello { roster_digest }),
             Just(Message::Use),
             any::<u64>().prop_map(|date_ms| Message::Probe { date_ms }),
             any::<(u64, u64)>().prop_map(|(probe_ms, date_ms)| Message::Echo { probe_ms, date_ms }),
@@ -278,8 +280,8 @@ mod tests {
         codec().encode(frame, &mut wire).unwrap();
         assert_eq!(hex::encode(&wire), format!("0000002305{}0102", "aa".repeat(32)));
         wire.clear();
-        codec().encode(Message::Hello { roster_digest: [0xbb; 32], date_ms: 258 }, &mut wire).unwrap();
-        assert_eq!(hex::encode(&wire), format!("0000002901{}0000000000000102", "bb".repeat(32)));
+        codec().encode(Message::Hello { roster_digest: [0xbb; 32] }, &mut wire).unwrap();
+        assert_eq!(hex::encode(&wire), format!("0000002101{}", "bb".repeat(32)));
         wire.clear();
         codec().encode(Message::Use, &mut wire).unwrap();
         codec().encode(Message::Probe { date_ms: 1 }, &mut wire).unwrap();
@@ -296,7 +298,7 @@ mod tests {
         let error = codec().decode(&mut source).unwrap_err();
         assert!(matches!(error, WireError::Oversized { claimed: 0xffff_ffff, bound: 133 }));
         let mut frame = BytesMut::from(&[0, 0, 0, 42][..]);
-        assert!(matches!(Codec::for_hello().decode(&mut frame), Err(WireError::Oversized { bound: 41, .. })));
+        assert!(matches!(Codec::for_hello().decode(&mut frame), Err(WireError::Oversized { bound: 33, .. })));
     }
 
     #[test]

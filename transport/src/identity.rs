@@ -40,6 +40,12 @@ impl PeerId {
     }
 }
 
+impl From<[u8; 32]> for PeerId {
+    fn from(public_key: [u8; 32]) -> Self {
+        Self(public_key)
+    }
+}
+
 impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(&self.0[..4]))

@@ -73,10 +73,13 @@ async fn facts_tell_round_trip_and_clock_offset() {
         cluster::config(2, Kind::Tcp, Limits::default(), ahead).build().await.expect("a free port")
     });
     let book = book(0, [(1, &first), (2, &second)]);
-    let (first, _second) = (start(first, &book), start(second, &book));
-    let links = first.network.links();
-    let facts = eventually(|| links.link(id(2)).filter(|f| f.round_trip.is_some() && f.clock_offset.is_some())).await;
-    let offset = facts.clock_offset.expect("just seen");
+    let (mut first, mut second) = (start(first, &book), start(second, &book));
+    first.up_with(id(2)).await;
+    second.up_with(id(1)).await;
+    assert!(second.network.links().link(id(1)).expect("known").clock_offset.expect("known once up").ahead_ms < 0);
+    let facts = first.network.links().link(id(2)).expect("known");
+    assert!(facts.round_trip.is_some());
+    let offset = facts.clock_offset.expect("known once up");
     assert!((offset.ahead_ms - 60_000).unsigned_abs() <= offset.error_ms + 5, "{offset:?}");
     assert!(facts.heard_at_ms.is_some());
     assert!(facts.connections >= 1);

@@ -4,10 +4,10 @@
 //! peer's flow control does the rest; the writer waits for the socket, and our outbox fills.
 //!
 //! ```text
-//! dialer    hello ───────────────▶          the listener answers, so that a dialer with another roster
-//!                 ◀─────────────── hello    learns which one it met; equal digests or the connection ends
-//! conductor use   ───────────────▶          on one connection; from here on frames, both ways
-//! either    probe ───────────────▶ … echo   on the connection in use
+//! both      hello ─▶ ◀─ hello     equal roster digests, or the connection ends
+//! both      probe ─▶ ◀─ echo      round trip and clock offset are known before the link is up
+//! conductor use   ─▶              on one connection; from here on frames, both ways
+//! both      probe ─▶ ◀─ echo      now and then, on the connection in use
 //! ```
 
 use std::{
@@ -22,7 +22,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use libp2p::swarm::{ConnectionId, Stream};
 use tokio::{
     sync::{Notify, mpsc},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::{
     codec::Framed,
@@ -137,7 +137,7 @@ impl Conversation {
             return Fault::Malformed("a peer that is not in the book");
         };
         let mut wire = Framed::new(stream.compat(), Codec::for_hello());
-        let theirs = match timeout(self.handshake_max, self.greet(peer, &mut wire)).await {
+        let theirs = match timeout(self.handshake_max, self.greet(&mut wire)).await {
             Ok(Ok(roster_digest)) => roster_digest,
             Ok(Err(fault)) => return fault,
             Err(_) => return Fault::Silent,
@@ -149,32 +149,49 @@ impl Conversation {
             return Fault::RosterDiffers { theirs };
         }
         *wire.codec_mut() = Codec::for_frames(self.exchange.limits().body_bytes_max);
+        match timeout(self.handshake_max, self.measure(peer, &mut wire)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => return fault,
+            Err(_) => return Fault::Silent,
+        }
         let ready = Report::Ready { peer: self.peer, connection: self.connection, dialer: self.dialer };
         // The driver outlives its conversations; should it be gone, the stream ends as well.
         let _ = self.reports.send(ready).await;
         self.exchange_frames(peer, wire).await
     }
 
-    /// The handshake: says hello, and gives the roster digest of the other side.
-    async fn greet(&self, peer: &Peer, wire: &mut Wire) -> Result<[u8; 32], Fault> {
-        let hello = || Message::Hello { roster_digest: self.roster_digest, date_ms: self.exchange.now_ms() };
-        let sent_ms = self.exchange.now_ms();
-        if self.dialer == Dialer::We {
-            wire.send(hello()).await?;
+    /// Says hello, and gives the roster digest of the other side.
+    async fn greet(&self, wire: &mut Wire) -> Result<[u8; 32], Fault> {
+        wire.send(Message::Hello { roster_digest: self.roster_digest }).await?;
+        match next_message(wire).await? {
+            Message::Hello { roster_digest } => Ok(roster_digest),
+            _ => Err(Fault::Malformed("a message before the hello")),
         }
-        let (theirs, date_ms) = match wire.next().await {
-            Some(Ok(Message::Hello { roster_digest, date_ms })) => (roster_digest, date_ms),
-            Some(Ok(_)) => return Err(Fault::Malformed("a message before the hello")),
-            Some(Err(error)) => return Err(error.into()),
-            None => return Err(Fault::Lost("closed by the peer during the handshake".into())),
-        };
-        let received_ms = self.exchange.now_ms();
-        peer.note(|facts| facts.heard_at_ms = Some(received_ms));
-        match self.dialer {
-            Dialer::We => peer.note_clock(sent_ms, date_ms, received_ms),
-            Dialer::They => wire.send(hello()).await?,
+    }
+
+    /// Measures the round trip and compares the clocks, and lets the peer do the same.
+    ///
+    /// The peer's probe left before its echo of ours, so when the echo is here, the peer has been answered as well.
+    async fn measure(&self, peer: &Peer, wire: &mut Wire) -> Result<(), Fault> {
+        let (sent_ms, sent_at) = (self.exchange.now_ms(), Instant::now());
+        wire.send(Message::Probe { date_ms: sent_ms }).await?;
+        loop {
+            match next_message(wire).await? {
+                Message::Probe { date_ms: probe_ms } => {
+                    wire.send(Message::Echo { probe_ms, date_ms: self.exchange.now_ms() }).await?;
+                }
+                Message::Echo { probe_ms, date_ms } if probe_ms == sent_ms => {
+                    let now_ms = self.exchange.now_ms();
+                    peer.note_clock(sent_ms, date_ms, now_ms);
+                    peer.note(|facts| {
+                        facts.round_trip = Some(sent_at.elapsed());
+                        facts.heard_at_ms = Some(now_ms);
+                    });
+                    return Ok(());
+                }
+                _ => return Err(Fault::Malformed("a message that does not belong in a greeting")),
+            }
         }
-        Ok(theirs)
     }
 
     async fn exchange_frames(&self, peer: &Peer, wire: Wire) -> Fault {
@@ -277,6 +294,13 @@ impl Conversation {
             Message::Frame { .. } => return Err("a frame before the connection was in use"),
         }
         Ok(())
+    }
+}
+
+async fn next_message(wire: &mut Wire) -> Result<Message, Fault> {
+    match wire.next().await {
+        Some(message) => Ok(message?),
+        None => Err(Fault::Lost("closed by the peer during the handshake".into())),
     }
 }
 

@@ -252,7 +252,6 @@ impl Driver {
                 Action::Use { connection, announce } => {
                     if let Some(talk) = self.running.get(&connection) {
                         talk.orders.begin(announce);
-                        talk.orders.probe();
                     }
                 }
             }
