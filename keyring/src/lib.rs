@@ -11,7 +11,8 @@
 //! | [`outbox`] | the controller of an account on a chain |
 //! | [`store`] | the journal and its sealed tables |
 //! | [`roster`], [`committee`], [`identity`] | who the parties are |
-//! | [`clock`], [`tag`] | time and chance; hash domains |
+//! | [`runs`], [`driver`] | sessions begun and driven on threads of their own |
+//! | [`clock`], [`tag`], [`tasks`] | time and chance; hash domains; where tasks are born |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -20,6 +21,7 @@ pub mod agreement;
 pub mod clock;
 pub mod committee;
 pub mod decree;
+pub mod driver;
 pub mod identity;
 pub mod message;
 pub mod node;
@@ -31,3 +33,4 @@ pub mod shelf;
 pub mod stock;
 pub mod store;
 pub mod tag;
+pub mod tasks;

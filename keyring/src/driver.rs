@@ -1,0 +1,193 @@
+//! Runs sessions of `mpc-core` off the async runtime: one thread per live run, bounded in number, of which at most
+//! `permits` compute at a time, the most urgent first.
+//!
+//! A run that waits for a message holds no permit: one that did would stop the whole cluster as soon as two parties wait
+//! for each other. Sessions are not `Send`, so each is begun, driven and dropped on its own thread; what goes in and
+//! comes out is. Frames that come before their run is begun are kept within bounds and delivered at its start.
+
+mod mailbox;
+mod permits;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mpc_core::{PartyIndex, Recipient, SessionId, Step};
+use tokio::sync::mpsc;
+
+use self::mailbox::{Mailbox, Mailboxes, Next};
+use self::permits::{Permit, Permits};
+use crate::node::{Priority, RunNews};
+use crate::runs::{AnyRun, BeginError};
+
+/// Live runs at a time; one more is refused at once.
+pub const RUNS_MAX: usize = 128;
+/// Events that wait for their reader; runs wait with them.
+const EVENTS_MAX: usize = 4_096;
+
+/// What runs say.
+#[derive(Debug)]
+pub enum DriverEvent {
+    /// A message for the other parties of a run.
+    Send {
+        /// The run.
+        session: SessionId,
+        /// For whom.
+        to: Recipient,
+        /// The message.
+        body: Vec<u8>,
+    },
+    /// News for the node.
+    News {
+        /// The run.
+        session: SessionId,
+        /// The news.
+        news: RunNews,
+    },
+}
+
+/// The handle to all runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Driver {
+    mailboxes: Arc<Mailboxes>,
+    permits: Arc<Permits>,
+    events: mpsc::Sender<DriverEvent>,
+}
+
+impl Driver {
+    /// A driver whose runs compute on at most `permits` cores at a time, and where its events come out.
+    #[must_use]
+    pub fn new(permits: usize) -> (Self, mpsc::Receiver<DriverEvent>) {
+        let (events, driven) = mpsc::channel(EVENTS_MAX);
+        let driver =
+            Self { mailboxes: Arc::default(), permits: Arc::new(Permits::new(permits.max(1))), events };
+        (driver, driven)
+    }
+
+    /// Begins a run on a thread of its own; `begin` is called there. The outcome always comes out as an event.
+    pub fn start(
+        &self,
+        session: SessionId,
+        priority: Priority,
+        begin: impl FnOnce() -> Result<AnyRun, BeginError> + Send + 'static,
+    ) {
+        let Some(mailbox) = self.mailboxes.open(session, RUNS_MAX) else {
+            return self.refuse(session, "too many runs are live");
+        };
+        let this = self.clone();
+        let thread = std::thread::Builder::new().name(format!("run-{session}"));
+        let spawned = thread.spawn(move || {
+            let run = Run { driver: &this, session, priority, mailbox: &mailbox };
+            let outcome = catch_unwind(AssertUnwindSafe(|| run.drive(begin)));
+            let news = outcome.unwrap_or_else(|_| Some(failed("the run panicked: a defect of this program")));
+            this.mailboxes.close(session);
+            if let Some(news) = news {
+                this.tell(session, news);
+            }
+        });
+        if spawned.is_err() {
+            self.mailboxes.close(session);
+            self.refuse(session, "no thread can be started");
+        }
+    }
+
+    /// Brings a peer's message to its run, or keeps it within bounds until the run begins. Never blocks.
+    pub fn deliver(&self, session: SessionId, from: PartyIndex, body: Bytes) {
+        self.mailboxes.deliver(session, from, body);
+    }
+
+    /// Gives a run up. It says nothing more but what is on its way already.
+    pub fn cancel(&self, session: SessionId) {
+        self.mailboxes.cancel(session);
+    }
+
+    /// Runs that are live.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.mailboxes.live()
+    }
+
+    fn tell(&self, session: SessionId, news: RunNews) {
+        // Nobody listens any more only when the daemon ends.
+        let _ended = self.events.blocking_send(DriverEvent::News { session, news });
+    }
+
+    fn refuse(&self, session: SessionId, reason: &str) {
+        // Called on the node's thread, which must not wait for its own reader: on a full queue the run's own clock ends it.
+        let news = failed(reason);
+        let _full = self.events.try_send(DriverEvent::News { session, news });
+    }
+}
+
+fn failed(reason: &str) -> RunNews {
+    RunNews::Failed { culprits: Vec::new(), reason: reason.to_owned() }
+}
+
+/// One run on its thread.
+struct Run<'a> {
+    driver: &'a Driver,
+    session: SessionId,
+    priority: Priority,
+    mailbox: &'a Mailbox,
+}
+
+impl Run<'_> {
+    /// `None` when the run was given up.
+    fn drive(&self, begin: impl FnOnce() -> Result<AnyRun, BeginError>) -> Option<RunNews> {
+        let mut permit = self.permit();
+        let mut run = match begin() {
+            Ok(run) => run,
+            Err(error) => return Some(failed(&error.to_string())),
+        };
+        let mut round = 0;
+        loop {
+            if self.mailbox.is_cancelled() {
+                return None;
+            }
+            let step = run.step();
+            if run.round() > round {
+                round = run.round();
+                self.driver.tell(self.session, RunNews::Round(round));
+            }
+            match step {
+                Step::Send { to, body } => {
+                    let event = DriverEvent::Send { session: self.session, to, body };
+                    self.driver.events.blocking_send(event).ok()?;
+                }
+                Step::Yield => {
+                    if self.driver.permits.is_wanted_before(&self.priority) {
+                        drop(permit);
+                        permit = self.permit();
+                    }
+                }
+                Step::Wait => {
+                    drop(permit);
+                    let next = self.mailbox.wait();
+                    permit = match next {
+                        Next::Cancelled => return None,
+                        Next::Messages => self.permit(),
+                    };
+                    for (from, body) in self.mailbox.take() {
+                        // An abort is told by the next step, with its culprits.
+                        let _abort = run.receive(from, &body);
+                    }
+                }
+                Step::Done(news) => return Some(news),
+                Step::Stop(abort) => {
+                    let culprits = abort.culprits().into_iter().collect();
+                    return Some(RunNews::Failed { culprits, reason: abort.to_string() });
+                }
+            }
+        }
+    }
+
+    fn permit(&self) -> Permit<'_> {
+        self.driver.permits.try_take().unwrap_or_else(|| {
+            self.driver.tell(self.session, RunNews::Queued);
+            self.driver.permits.take(&self.priority)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
