@@ -1,0 +1,86 @@
+//! The keyring's administrator: makes the keyring, lists its parties, gives their accounts something to pay fees with.
+
+use std::sync::Arc;
+
+use chain_client::proto::cosmos::bank::v1beta1::MsgSend;
+use chain_client::proto::zrchain::identity::{MsgAddKeyringParty, MsgNewKeyring, MsgNewKeyringResponse};
+use chain_client::tx::{any, urock};
+use chain_client::{PartyAccount, ZrChain};
+
+use super::sender::{Letter, Sender};
+use super::{DemoError, connect};
+
+const GAS: u64 = 250_000;
+
+/// See the module.
+pub struct Admin {
+    sender: Sender,
+}
+
+impl Admin {
+    /// Signs in at a chain's gRPC address, `http://host:port`.
+    ///
+    /// # Errors
+    /// When the chain cannot be read, or the account has no funds.
+    pub async fn connect(grpc: &str, chain: &str, account: PartyAccount) -> Result<Self, DemoError> {
+        // No keyring is there yet; an administrator asks nothing about one.
+        let (chain, _) = connect(grpc, chain, "")?;
+        Self::with(Arc::new(chain), account).await
+    }
+
+    async fn with(chain: Arc<ZrChain>, account: PartyAccount) -> Result<Self, DemoError> {
+        Ok(Self { sender: Sender::new(chain, account).await? })
+    }
+
+    /// Makes a keyring that wants `threshold` equal answers from these party accounts; gives its address.
+    ///
+    /// # Errors
+    /// When the chain refuses.
+    pub async fn make_keyring(&mut self, parties: &[String], threshold: u32) -> Result<String, DemoError> {
+        let creator = self.sender.address().to_owned();
+        let message = MsgNewKeyring {
+            creator: creator.clone(),
+            description: "development keyring".to_owned(),
+            party_threshold: threshold,
+            ..Default::default()
+        };
+        let made = self.send(vec![("new keyring".to_owned(), any(&message))]).await?;
+        let response = made.first().map(super::sender::Delivery::response::<MsgNewKeyringResponse>).transpose()?;
+        let keyring = response.map(|made| made.addr).unwrap_or_default();
+        if keyring.is_empty() {
+            return Err(DemoError::Reply { what: "response", why: "new keyring has no address".to_owned() });
+        }
+        let add = |party: &String| {
+            let message = MsgAddKeyringParty {
+                creator: creator.clone(),
+                keyring_addr: keyring.clone(),
+                party: party.clone(),
+                // The threshold was named when the keyring was made.
+                increase_threshold: false,
+            };
+            (format!("keyring party {party}"), any(&message))
+        };
+        self.send(parties.iter().map(add).collect()).await?;
+        Ok(keyring)
+    }
+
+    /// Sends every account this many urock.
+    ///
+    /// # Errors
+    /// When the chain refuses.
+    pub async fn fund(&mut self, accounts: &[String], amount_urock: u128) -> Result<(), DemoError> {
+        let from = self.sender.address().to_owned();
+        let send = |account: &String| {
+            let (from_address, to_address) = (from.clone(), account.clone());
+            let message = MsgSend { from_address, to_address, amount: vec![urock(amount_urock)] };
+            (format!("transfer to {account}"), any(&message))
+        };
+        self.send(accounts.iter().map(send).collect()).await?;
+        Ok(())
+    }
+
+    async fn send(&mut self, messages: Vec<(String, prost_types::Any)>) -> Result<Vec<super::sender::Delivery>, DemoError> {
+        let letters = messages.into_iter().map(|(what, message)| Letter { what, message, gas: GAS });
+        self.sender.send(letters.collect()).await
+    }
+}
