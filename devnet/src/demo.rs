@@ -5,6 +5,7 @@
 //!
 //! | Room | Holds |
 //! | --- | --- |
+//! | `genesis` | the chain they play on |
 //! | `admin`, `user` | the two people |
 //! | `sender` | an account: sequences, waiting for inclusion |
 //! | `order` | what is asked for, and the verdict on what came back |
@@ -14,6 +15,7 @@
 
 mod address;
 mod admin;
+mod genesis;
 mod order;
 mod proof;
 mod report;
@@ -23,6 +25,7 @@ mod transfer;
 mod user;
 
 pub use admin::Admin;
+pub use genesis::genesis;
 pub use order::UserKey;
 pub use proof::Unverified;
 pub use report::{Latency, Row, State, Summary};

@@ -79,7 +79,10 @@ impl Admin {
         Ok(())
     }
 
-    async fn send(&mut self, messages: Vec<(String, prost_types::Any)>) -> Result<Vec<super::sender::Delivery>, DemoError> {
+    async fn send(
+        &mut self,
+        messages: Vec<(String, prost_types::Any)>,
+    ) -> Result<Vec<super::sender::Delivery>, DemoError> {
         let letters = messages.into_iter().map(|(what, message)| Letter { what, message, gas: GAS });
         self.sender.send(letters.collect()).await
     }

@@ -237,9 +237,9 @@ pub(crate) fn key(key_type: KeyType, record: &QueryKeyByIdResponse) -> Result<Us
     let shown = record.key.as_ref().ok_or_else(|| Unverified::malformed("key", "no record"))?;
     proof::same("key type", shown.r#type.as_str(), key_type.name())?;
     let wallets = address::wallets(key_type, &shown.public_key)?;
-    let listed: Vec<_> = record.wallets.iter().map(|wallet| (wallet.r#type.as_str(), wallet.address.as_str())).collect();
-    let derived: Vec<_> =
-        wallets.iter().map(|(wallet, address)| (wallet.as_str_name(), address.as_str())).collect();
+    let listed: Vec<_> =
+        record.wallets.iter().map(|wallet| (wallet.r#type.as_str(), wallet.address.as_str())).collect();
+    let derived: Vec<_> = wallets.iter().map(|(wallet, address)| (wallet.as_str_name(), address.as_str())).collect();
     if listed != derived {
         let (shown, expected) = (format!("{listed:?}"), format!("{derived:?}"));
         return Err(Unverified::Differs { what: "list of wallets", shown, expected });

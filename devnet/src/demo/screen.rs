@@ -32,10 +32,22 @@ pub struct Screen<W> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event<'a> {
-    Note { text: &'a str },
-    Block { height: u64 },
-    Request { height: u64, #[serde(flatten)] row: &'a Row },
-    Summary { success: bool, #[serde(flatten)] summary: &'a Summary },
+    Note {
+        text: &'a str,
+    },
+    Block {
+        height: u64,
+    },
+    Request {
+        height: u64,
+        #[serde(flatten)]
+        row: &'a Row,
+    },
+    Summary {
+        success: bool,
+        #[serde(flatten)]
+        summary: &'a Summary,
+    },
 }
 
 impl<W: Write> Screen<W> {

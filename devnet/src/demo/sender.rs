@@ -58,7 +58,8 @@ impl Sender {
         let missing = || DemoError::NoAccount { address: account.address().to_owned() };
         let facts = chain.account(account.address()).await?.value.ok_or_else(missing)?;
         let price = chain.treasury().await?.value.min_gas_price;
-        let price = GasPrice::parse(&price).map_err(|why| DemoError::Reply { what: "gas price", why: why.to_string() })?;
+        let price =
+            GasPrice::parse(&price).map_err(|why| DemoError::Reply { what: "gas price", why: why.to_string() })?;
         let seat = Seat { chain: chain.id().clone(), account_number: facts.number, sequence: facts.sequence };
         Ok(Self { chain, account, price, seat })
     }
@@ -153,7 +154,9 @@ pub(crate) async fn receipt(chain: &ZrChain, what: &str, hash: TxHash) -> Result
     });
     let receipt: Receipt = match found.await {
         Ok(receipt) => receipt,
-        Err(_) => Err(DemoError::Silent { what: what.to_owned(), reason: format!("transaction {hash} is in no block") }),
+        Err(_) => {
+            Err(DemoError::Silent { what: what.to_owned(), reason: format!("transaction {hash} is in no block") })
+        }
     }?;
     if receipt.code == 0 {
         return Ok(receipt);

@@ -141,8 +141,7 @@ impl User {
         let what = format!("transfer to {wallet}");
         self.sender.send(vec![Letter { what, message: any(&message), gas: GAS }]).await?;
         let facts = self.chain.account(&wallet).await?.value.ok_or(DemoError::NoAccount { address: wallet })?;
-        let place =
-            Place { chain: self.chain.id().clone(), account_number: facts.number, sequence: facts.sequence };
+        let place = Place { chain: self.chain.id().clone(), account_number: facts.number, sequence: facts.sequence };
         Ok(NativeTransfer::from_key(&key.public_key, &place, &user)?)
     }
 
@@ -228,8 +227,7 @@ impl User {
         let id = entry.filed.request;
         if let Order::Key(_) = entry.order {
             let prefixes = vec![address::NATIVE_PREFIX.to_owned()];
-            let question =
-                QueryKeyByIdRequest { id: id.number, wallet_type: WalletType::Unspecified.into(), prefixes };
+            let question = QueryKeyByIdRequest { id: id.number, wallet_type: WalletType::Unspecified.into(), prefixes };
             return Ok(Evidence::Key(treasury.key_by_id(question).await?.into_inner()));
         }
         let request = self.request(id, None).await?;

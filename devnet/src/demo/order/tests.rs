@@ -71,9 +71,8 @@ fn a_transfer_counts_only_for_the_transaction_that_was_handed_in() {
     let payloads = transfer.payloads().expect("a digest");
     let signatures = vec![sign(&signing, &payloads[0])];
     let order = Order::Transfer { key, transfer: transfer.clone() };
-    let evidence = |unsigned| {
-        Evidence::Signatures(Shown { payloads: payloads.clone(), signatures: signatures.clone(), unsigned })
-    };
+    let evidence =
+        |unsigned| Evidence::Signatures(Shown { payloads: payloads.clone(), signatures: signatures.clone(), unsigned });
     assert!(order.judge(&evidence(Some(transfer.unsigned()))).is_ok());
     assert!(order.judge(&evidence(Some(vec![2, 0xc0]))).is_err());
     assert!(order.judge(&evidence(None)).is_err());

@@ -34,7 +34,10 @@ impl BitcoinTransfer {
         let key = address::bitcoin_key(public_key)?;
         let own = ScriptBuf::new_p2wpkh(&key.wpubkey_hash());
         let input = |place: u32| TxIn {
-            previous_output: OutPoint { txid: Txid::from_raw_hash(sha256d::Hash::hash(b"an earlier payment")), vout: place },
+            previous_output: OutPoint {
+                txid: Txid::from_raw_hash(sha256d::Hash::hash(b"an earlier payment")),
+                vout: place,
+            },
             script_sig: ScriptBuf::new(),
             sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
             witness: Witness::new(),
