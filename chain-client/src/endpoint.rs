@@ -22,7 +22,7 @@ use url::Url;
 
 pub(crate) use node::{Node, pinned};
 
-use crate::name::{EndpointId, Height};
+use crate::name::{ChainId, EndpointId, Height};
 
 /// Any gRPC service, boxed: a channel over a socket, or a server in this process.
 pub(crate) type BoxedService = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Broken>;
@@ -243,17 +243,22 @@ struct Slot {
 
 /// The endpoints of one chain.
 pub(crate) struct Endpoints {
+    chain: ChainId,
     slots: Vec<Slot>,
     settings: Settings,
 }
 
 impl Endpoints {
-    pub(crate) fn new(endpoints: Vec<Endpoint>, settings: Settings) -> Self {
+    pub(crate) fn new(chain: ChainId, endpoints: Vec<Endpoint>, settings: Settings) -> Self {
         let slots = (0..).zip(endpoints).map(|(id, Endpoint { name, service })| Slot {
             node: Node::new(EndpointId(id), name, service, &settings),
             health: Mutex::default(),
         });
-        Self { slots: slots.collect(), settings }
+        Self { chain, slots: slots.collect(), settings }
+    }
+
+    pub(crate) const fn chain(&self) -> &ChainId {
+        &self.chain
     }
 
     pub(crate) const fn settings(&self) -> &Settings {
@@ -282,7 +287,10 @@ impl Endpoints {
     {
         let mut last = ReadError::Unreachable { endpoint: "no endpoint".into(), reason: "none is configured".into() };
         for slot in self.in_order() {
-            let reply = question(&slot.node).await;
+            let reply = match slot.node.vouch(&self.chain).await {
+                Ok(()) => question(&slot.node).await,
+                Err(error) => Err(error),
+            };
             self.note(slot, &reply);
             match reply {
                 Ok(reply) => return Ok(reply),

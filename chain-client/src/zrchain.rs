@@ -27,7 +27,6 @@ pub const DENOMINATION: &str = "urock";
 ///
 /// Every ability asks one node at a time, within the bounds of [`Settings`], and turns to another when a node fails.
 pub struct ZrChain {
-    chain: ChainId,
     keyring: String,
     endpoints: Endpoints,
     deadlines: Mutex<scan::Deadlines>,
@@ -35,7 +34,7 @@ pub struct ZrChain {
 
 impl std::fmt::Debug for ZrChain {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "ZrChain({} of {})", self.keyring, self.chain)
+        write!(out, "ZrChain({} of {})", self.keyring, self.id())
     }
 }
 
@@ -44,9 +43,8 @@ impl ZrChain {
     #[must_use]
     pub fn new(chain: ChainId, keyring: impl Into<String>, endpoints: Vec<Endpoint>, settings: Settings) -> Self {
         Self {
-            chain,
             keyring: keyring.into(),
-            endpoints: Endpoints::new(endpoints, settings),
+            endpoints: Endpoints::new(chain, endpoints, settings),
             deadlines: Mutex::default(),
         }
     }
@@ -54,7 +52,7 @@ impl ZrChain {
     /// Which chain.
     #[must_use]
     pub const fn id(&self) -> &ChainId {
-        &self.chain
+        self.endpoints.chain()
     }
 
     /// The address of the keyring that is served.

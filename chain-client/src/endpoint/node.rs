@@ -4,11 +4,13 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Response, Status};
 
 use super::{BoxedService, ReadError, Settings};
-use crate::name::{EndpointId, Height};
+use crate::name::{ChainId, EndpointId, Height};
+use crate::proto::cosmos::base::tendermint::v1beta1::{GetLatestBlockRequest, Header};
 use crate::proto::{cosmos, zrchain};
 use crate::reading::Pinned;
 use crate::submission::cut;
@@ -24,6 +26,7 @@ pub(crate) struct Node {
     call_timeout: Duration,
     reply_bytes_max: usize,
     height: AtomicU64,
+    vouched: OnceCell<()>,
 }
 
 /// One client per service, all over the same connection and with the same bound.
@@ -39,7 +42,7 @@ macro_rules! clients {
 impl Node {
     pub(super) fn new(id: EndpointId, name: String, service: BoxedService, settings: &Settings) -> Self {
         let Settings { call_timeout, reply_bytes_max, .. } = *settings;
-        Self { id, name, service, call_timeout, reply_bytes_max, height: AtomicU64::new(0) }
+        Self { id, name, service, call_timeout, reply_bytes_max, height: AtomicU64::new(0), vouched: OnceCell::new() }
     }
 
     clients! {
@@ -66,6 +69,28 @@ impl Node {
 
     pub(crate) fn saw(&self, height: Height) {
         self.height.fetch_max(height.0, Ordering::Relaxed);
+    }
+
+    /// Makes sure, once, that the node serves this chain, before it is asked anything else. Replies of modules do not
+    /// say of which chain they are, and keyrings have the same addresses on every chain: a node of a test chain in the
+    /// list would have users of that chain sign with the keys of this one.
+    pub(super) async fn vouch(&self, chain: &ChainId) -> Result<(), ReadError> {
+        let ask = || async {
+            let mut client = self.blocks();
+            let reply = self.reply(client.get_latest_block(GetLatestBlockRequest {})).await?.into_inner();
+            let header = reply.sdk_block.and_then(|block| block.header);
+            let header = header.ok_or_else(|| self.malformed("block without header"))?;
+            self.is_of(chain, &header)
+        };
+        self.vouched.get_or_try_init(ask).await.copied()
+    }
+
+    /// Whether a block is of this chain.
+    pub(crate) fn is_of(&self, chain: &ChainId, header: &Header) -> Result<(), ReadError> {
+        if header.chain_id == chain.as_str() {
+            return Ok(());
+        }
+        Err(self.malformed(format!("it serves chain {:?}, not {chain}", header.chain_id)))
     }
 
     /// Waits for a reply, within the bound.

@@ -206,9 +206,7 @@ impl ZrChain {
         let (Some(id), Some(header)) = (id, block.and_then(|block| block.header)) else {
             return Err(node.malformed("block without id or header"));
         };
-        if header.chain_id != self.chain.as_str() {
-            return Err(node.malformed(format!("it serves chain {:?}, not {}", header.chain_id, self.chain)));
-        }
+        node.is_of(self.id(), &header)?;
         let hash = id.hash.try_into().map_err(|_| node.malformed("block hash is not 32 bytes"))?;
         let height = u64::try_from(header.height).map_err(|_| node.malformed("negative block height"))?;
         let time = header.time.unwrap_or_default();

@@ -2,8 +2,6 @@
 
 use chain_client::proto::cosmos::auth::v1beta1::{BaseAccount, QueryAccountResponse};
 use chain_client::proto::cosmos::base::query::v1beta1::PageResponse;
-use chain_client::proto::cosmos::base::tendermint::v1beta1::{Block, GetLatestBlockResponse, Header};
-use chain_client::proto::tendermint::types::BlockId;
 use chain_client::proto::zrchain::treasury::{
     KeyReqResponse, KeyRequestStatus, QueryKeyRequestByIdRequest, QueryKeyRequestByIdResponse, QueryKeyRequestsRequest,
     QueryKeyRequestsResponse, QuerySignatureRequestByIdRequest, QuerySignatureRequestByIdResponse,
@@ -16,7 +14,7 @@ use chain_client::{
 use prost::Message;
 use tonic::Code;
 
-use super::scripted::{Asked, KEYRING, Node, Said, client, client_with, hurried};
+use super::scripted::{Asked, KEYRING, Node, Said, block, client, client_with, hurried};
 
 /// A chain of stored requests that pages as the facts say: in key mode the limit counts what is scanned.
 #[derive(Clone, Default)]
@@ -295,6 +293,7 @@ async fn a_silent_node_costs_one_bounded_wait() {
     let client = client(&[&silent, &live]);
     let scan = client.open_requests(LowWater::default()).await.expect("a scan");
     assert_eq!(scan.endpoint, EndpointId(1));
+    let silent = Node::new(|_| Said::Silence);
     let alone = self::client(&[&silent]).balance("zen1user").await.expect_err("nobody else is there");
     assert!(matches!(alone, ReadError::Unreachable { .. }), "{alone}");
     assert_eq!(silent.times("Balance"), 2, "two rounds, as set");
@@ -312,18 +311,9 @@ async fn a_scan_broken_off_begins_again_elsewhere_and_never_mixes_nodes() {
     assert!(live.asked().iter().all(|asked| asked.at != Some(77)));
 }
 
-fn block(height: i64, chain: &str) -> GetLatestBlockResponse {
-    let header = Header { chain_id: chain.into(), height, ..Default::default() };
-    GetLatestBlockResponse {
-        block_id: Some(BlockId { hash: vec![9; 32], part_set_header: None }),
-        sdk_block: Some(Block { header: Some(header), ..Default::default() }),
-        block: None,
-    }
-}
-
 #[tokio::test]
 async fn a_node_that_lags_is_preferred_no_longer() {
-    let node = |height| Node::new(move |_| Said::Message(block(height, "zenrock").encode_to_vec(), None));
+    let node = |height| Node::unvouched(move |_| Said::Message(block(height, "zenrock").encode_to_vec(), None));
     let (behind, ahead) = (node(90), node(100));
     let client = client(&[&behind, &ahead]);
     assert_eq!(client.head().await.expect("a block").endpoint, EndpointId(0), "nothing is known yet");
@@ -335,9 +325,21 @@ async fn a_node_that_lags_is_preferred_no_longer() {
 }
 
 #[tokio::test]
-async fn a_node_of_another_chain_is_never_believed() {
-    let other = Node::new(|_| Said::Message(block(1000, "diamond-1").encode_to_vec(), None));
-    let error = client(&[&other]).head().await.expect_err("another chain");
+async fn a_node_of_another_chain_is_asked_for_nothing() {
+    let other = Node::unvouched(|_| Said::Message(block(1000, "diamond-1").encode_to_vec(), None));
+    let error = client(&[&other]).open_requests(LowWater::default()).await.expect_err("another chain");
+    assert!(error.to_string().contains("diamond-1"), "{error}");
+    assert!(other.asked().iter().all(|asked| asked.is("GetLatestBlock")));
+
+    let live = Store { height: 5, ..Store::default() }.node();
+    let scan = client(&[&other, &live]).open_requests(LowWater::default()).await.expect("a scan");
+    assert_eq!(scan.endpoint, EndpointId(1));
+}
+
+#[tokio::test]
+async fn a_node_that_moves_to_another_chain_is_noticed_by_its_blocks() {
+    let moves = Node::new(|_| Said::Message(block(1000, "diamond-1").encode_to_vec(), None));
+    let error = client(&[&moves]).head().await.expect_err("another chain");
     assert!(error.to_string().contains("diamond-1"), "{error}");
 }
 
