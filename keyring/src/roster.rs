@@ -233,8 +233,9 @@ fn check_entries(parties: &[RosterEntry]) -> Result<(), RosterError> {
         if entry.addresses.is_empty() || entry.addresses.len() > LIST_MAX || entry.accounts.len() > LIST_MAX {
             return refuse("needs 1 to 16 addresses and at most 16 accounts");
         }
-        if !entry.addresses.iter().all(|address| is_word(address)) {
-            return refuse("has a bad address: a multiaddress of at most 128 printable characters");
+        let usable = |address: &String| is_word(address) && address.parse::<transport::Address>().is_ok();
+        if !entry.addresses.iter().all(usable) {
+            return refuse("has a bad address: write /ip4/A/tcp/PORT or /ip4/A/udp/PORT/quic-v1 (or ip6)");
         }
         for (chain, account) in &entry.accounts {
             if !is_word(chain) || !is_word(account) {

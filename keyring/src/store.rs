@@ -13,9 +13,11 @@ mod checks;
 mod journal;
 mod medium;
 mod memory;
+mod rocks;
 mod seal;
 
 pub use memory::{CrashPoint, DiskImage, MemoryStore};
+pub use rocks::RocksStore;
 pub use seal::{Argon2Cost, Unlock};
 
 use std::fmt;

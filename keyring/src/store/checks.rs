@@ -3,6 +3,7 @@
 use super::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use std::path::Path;
 
 const PLANTED: &[u8] = b"a planted secret that must never lie in the clear";
 const CHEAP: Argon2Cost = Argon2Cost { memory_kib: 64, passes: 1, lanes: 1 };
@@ -65,6 +66,59 @@ impl Bench for Memory {
 
     fn bytes(&self, store: &MemoryStore) -> Vec<u8> {
         store.snapshot().bytes()
+    }
+}
+
+struct Disk(tempfile::TempDir);
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+impl Bench for Disk {
+    type Store = RocksStore;
+
+    fn create(&mut self, unlock: &Unlock) -> RocksStore {
+        RocksStore::create(self.0.path(), unlock, CHEAP, rng(1)).unwrap()
+    }
+
+    fn reopen(&mut self, store: RocksStore, unlock: &Unlock) -> Result<RocksStore, OpenError> {
+        drop(store);
+        RocksStore::open(self.0.path(), unlock, rng(2))
+    }
+
+    fn tamper(&mut self, store: RocksStore, hand: Hand) -> Result<RocksStore, OpenError> {
+        drop(store);
+        let path = self.0.path().join("store");
+        let options = rocksdb::Options::default();
+        let names = std::iter::once("default").chain(Table::ALL.map(Table::name));
+        let raw = rocksdb::DB::open_cf(&options, path, names).unwrap();
+        match hand {
+            Hand::Swap(one, other) => {
+                let family = raw.cf_handle("share").unwrap();
+                let sealed = |key| raw.get_cf(family, key).unwrap().unwrap();
+                let (first, second) = (sealed(one), sealed(other));
+                raw.put_cf(family, one, second).unwrap();
+                raw.put_cf(family, other, first).unwrap();
+            }
+            Hand::Schema(schema) => raw.put("schema", schema.to_be_bytes()).unwrap(),
+        }
+        drop(raw);
+        RocksStore::open(self.0.path(), &key_file(), rng(2))
+    }
+
+    fn bytes(&self, _store: &RocksStore) -> Vec<u8> {
+        fn gather(folder: &Path, into: &mut Vec<u8>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { gather(&path, into) } else { into.extend(std::fs::read(path).unwrap()) }
+            }
+        }
+        let mut all = Vec::new();
+        gather(self.0.path(), &mut all);
+        all
     }
 }
 
@@ -214,6 +268,9 @@ macro_rules! every_store {
         mod in_memory {
             $(#[test] fn $check() { super::$check::<super::Memory>(); })+
         }
+        mod on_disk {
+            $(#[test] fn $check() { super::$check::<super::Disk>(); })+
+        }
     };
 }
 
@@ -231,9 +288,39 @@ every_store!(
 );
 
 #[test]
+fn memory_and_disk_agree_on_every_head() {
+    // Same seeds, same store id and keys: the chain depends on nothing that the medium adds.
+    let (mut memory, mut disk) = (Memory, Disk::default());
+    let (one, other) = (memory.create(&key_file()), disk.create(&key_file()));
+    for value in ["1", "2", "3"] {
+        let batch = [Entry::put(Table::Meta, "a", value), Entry::delete(Table::Open, value)];
+        assert_eq!(one.append(&batch).unwrap(), other.append(&batch).unwrap());
+    }
+}
+
+#[test]
 fn a_short_passphrase_makes_no_store() {
     let made = MemoryStore::create_with(&passphrase("short"), CHEAP, rng(1));
     assert!(matches!(made.err(), Some(OpenError::WeakPassphrase { found: 5, .. })));
+}
+
+#[test]
+fn a_second_process_or_a_second_store_finds_the_door_shut() {
+    let mut disk = Disk::default();
+    let store = disk.create(&key_file());
+    let second = RocksStore::open(disk.0.path(), &key_file(), rng(3));
+    assert!(matches!(second.err(), Some(OpenError::InUse { .. })));
+    drop(store);
+    let again = RocksStore::create(disk.0.path(), &key_file(), CHEAP, rng(3));
+    assert!(matches!(again.err(), Some(OpenError::Exists { .. })));
+}
+
+#[test]
+fn opening_where_nothing_is_never_makes_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = RocksStore::open(folder.path(), &key_file(), rng(1));
+    assert!(matches!(opened.err(), Some(OpenError::Missing { .. })));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -1,0 +1,196 @@
+//! The store on disk: the journal over RocksDB, one column family per table, every write synced.
+
+use super::journal::Journal;
+use super::medium::{Change, Column, Medium, RawPage, range_start};
+use super::{Argon2Cost, Entry, Head, OpenError, Page, Store, StoreError, Table, Unlock};
+use crate::clock::Randomness;
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, LogLevel,
+    Options, WriteBatch, WriteOptions,
+};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Folder of the database inside the data directory.
+const DATABASE: &str = "store";
+/// Lock file inside the data directory. Ours, beside RocksDB's own: its refusal is clear and comes first.
+const LOCK: &str = "lock";
+/// Most open table files: a bound on file descriptors.
+const OPEN_FILES_MAX: i32 = 512;
+/// Most bytes of write-ahead log before old tables are flushed.
+const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A store in a data directory.
+pub struct RocksStore {
+    journal: Journal<RocksMedium>,
+    /// Held for the life of the store; the system releases it when the process ends, however it ends.
+    _lock: File,
+}
+
+struct RocksMedium {
+    database: DB,
+    synced: WriteOptions,
+}
+
+impl RocksStore {
+    /// Makes a store in `data_dir`, which is made too (mode 0700) if it is missing.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] if there is one, [`OpenError::InUse`], [`OpenError::WeakPassphrase`], or what the disk says.
+    pub fn create(
+        data_dir: &Path,
+        unlock: &Unlock,
+        cost: Argon2Cost,
+        rng: Box<dyn Randomness>,
+    ) -> Result<Self, OpenError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .map_err(|source| path_error("make the directory", data_dir, source))?;
+        let lock = take_lock(data_dir)?;
+        let database = data_dir.join(DATABASE);
+        let medium = RocksMedium::open(&database, true)?;
+        Ok(Self { journal: Journal::create(medium, &database, unlock, cost, rng)?, _lock: lock })
+    }
+
+    /// Opens the store in `data_dir`.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] if there is none: it is never made in passing. [`OpenError::InUse`],
+    /// [`OpenError::NewerSchema`], [`OpenError::WrongKey`] or what the disk says.
+    pub fn open(data_dir: &Path, unlock: &Unlock, rng: Box<dyn Randomness>) -> Result<Self, OpenError> {
+        let database = data_dir.join(DATABASE);
+        if !database.is_dir() {
+            return Err(OpenError::Missing { path: database });
+        }
+        let lock = take_lock(data_dir)?;
+        let medium = RocksMedium::open(&database, false)?;
+        Ok(Self { journal: Journal::open(medium, &database, unlock, rng)?, _lock: lock })
+    }
+}
+
+impl Store for RocksStore {
+    fn append(&self, batch: &[Entry]) -> Result<Head, StoreError> {
+        self.journal.append(batch)
+    }
+
+    fn read(&self, table: Table, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        self.journal.read(table, key)
+    }
+
+    fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Page, StoreError> {
+        self.journal.scan(table, prefix, after, limit)
+    }
+
+    fn head(&self) -> Head {
+        self.journal.head()
+    }
+}
+
+impl RocksMedium {
+    fn open(path: &Path, create: bool) -> Result<Self, StoreError> {
+        let columns = std::iter::once(Column::Header).chain(Table::ALL.map(Column::Table));
+        let families = columns.map(|column| ColumnFamilyDescriptor::new(family_name(column), family_options()));
+        let database = DB::open_cf_descriptors(&database_options(create), path, families).map_err(failed("open"))?;
+        let mut synced = WriteOptions::default();
+        synced.set_sync(true);
+        Ok(Self { database, synced })
+    }
+
+    fn family(&self, column: Column) -> Result<&ColumnFamily, StoreError> {
+        self.database.cf_handle(family_name(column)).ok_or_else(|| StoreError::Damaged {
+            place: column.name().to_owned(),
+            what: "its column family is missing",
+        })
+    }
+}
+
+impl Medium for RocksMedium {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.database.get_cf(self.family(column)?, key).map_err(failed("read"))
+    }
+
+    fn range(&self, column: Column, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<RawPage, StoreError> {
+        let start = range_start(prefix, after);
+        let records = self.database.iterator_cf(self.family(column)?, IteratorMode::From(&start, Direction::Forward));
+        let mut page = Vec::new();
+        for record in records.take(limit) {
+            let (key, value) = record.map_err(failed("scan"))?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            page.push((key.into_vec(), value.into_vec()));
+        }
+        Ok(page)
+    }
+
+    fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        for Change { column, key, value } in changes {
+            let family = self.family(column)?;
+            match value {
+                Some(value) => batch.put_cf(family, key, value),
+                None => batch.delete_cf(family, key),
+            }
+        }
+        self.database.write_opt(batch, &self.synced).map_err(failed("write"))
+    }
+}
+
+/// The header lies in the family that RocksDB makes by itself.
+const fn family_name(column: Column) -> &'static str {
+    match column {
+        Column::Header => "default",
+        Column::Table(table) => table.name(),
+    }
+}
+
+fn database_options(create: bool) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(create);
+    options.create_missing_column_families(create);
+    options.set_paranoid_checks(true);
+    // A torn last record is a write that was never acknowledged. Damage anywhere else must not be passed over quietly.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_max_total_wal_size(LOG_BYTES_MAX);
+    options.set_keep_log_file_num(4);
+    options.set_log_level(LogLevel::Warn);
+    options
+}
+
+fn family_options() -> Options {
+    let mut options = Options::default();
+    // Sealed bytes do not compress.
+    options.set_compression_type(DBCompressionType::None);
+    options.set_write_buffer_size(8 * 1024 * 1024);
+    options
+}
+
+fn take_lock(data_dir: &Path) -> Result<File, OpenError> {
+    let path = data_dir.join(LOCK);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|source| path_error("open", &path, source))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse { path: data_dir.to_owned() }),
+        Err(error) => Err(path_error("lock", &path, error.into())),
+    }
+}
+
+fn path_error(act: &'static str, path: &Path, source: std::io::Error) -> OpenError {
+    OpenError::Path { act, path: path.to_owned(), source }
+}
+
+fn failed(act: &'static str) -> impl Fn(rocksdb::Error) -> StoreError {
+    move |error| StoreError::Medium { act, source: Box::new(error) }
+}
