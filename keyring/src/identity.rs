@@ -4,6 +4,7 @@
 //! signed here is a tagged digest and the handshake signs its own prefix.
 
 use crate::clock::Randomness;
+use crate::config;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use std::fmt;
 use std::fs::OpenOptions;
@@ -49,13 +50,7 @@ impl NodeIdentity {
     /// # Errors
     /// [`IdentityError::Length`].
     pub fn from_secret(secret: &[u8]) -> Result<Self, IdentityError> {
-        let mut seed = Zeroizing::new([0; 32]);
-        if secret.len() == seed.len() {
-            seed.copy_from_slice(secret);
-        } else {
-            hex::decode_to_slice(secret.trim_ascii(), seed.as_mut_slice())
-                .map_err(|_| IdentityError::Length { found: secret.len() })?;
-        }
+        let seed = config::key_from(secret).ok_or(IdentityError::Length { found: secret.len() })?;
         Ok(Self::from_seed(&seed))
     }
 

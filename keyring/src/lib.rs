@@ -11,6 +11,7 @@
 //! | [`outbox`] | the controller of an account on a chain |
 //! | [`store`] | the journal and its sealed tables |
 //! | [`roster`], [`committee`], [`identity`] | who the parties are |
+//! | [`config`] | one file, checked once |
 //! | [`runs`], [`driver`] | sessions begun and driven on threads of their own |
 //! | [`clock`], [`tag`], [`tasks`] | time and chance; hash domains; where tasks are born |
 
@@ -20,6 +21,7 @@ pub mod admission;
 pub mod agreement;
 pub mod clock;
 pub mod committee;
+pub mod config;
 pub mod decree;
 pub mod driver;
 pub mod identity;

@@ -91,7 +91,7 @@ impl Bench for Disk {
 
     fn tamper(&mut self, store: RocksStore, hand: Hand) -> Result<RocksStore, OpenError> {
         drop(store);
-        let path = self.0.path().join("store");
+        let path = self.0.path().join("database");
         let options = rocksdb::Options::default();
         let names = std::iter::once("default").chain(Table::ALL.map(Table::name));
         let raw = rocksdb::DB::open_cf(&options, path, names).unwrap();

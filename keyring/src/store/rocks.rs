@@ -14,16 +14,16 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Folder of the database inside the data directory.
-const DATABASE: &str = "store";
-/// Lock file inside the data directory. Ours, beside RocksDB's own: its refusal is clear and comes first.
+/// Folder of the database inside the store's folder.
+const DATABASE: &str = "database";
+/// Lock file inside the store's folder. Ours, beside RocksDB's own: its refusal is clear and comes first.
 const LOCK: &str = "lock";
 /// Most open table files: a bound on file descriptors.
 const OPEN_FILES_MAX: i32 = 512;
 /// Most bytes of write-ahead log before old tables are flushed.
 const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// A store in a data directory.
+/// A store in a folder of its own.
 pub struct RocksStore {
     journal: Journal<RocksMedium>,
     /// Held for the life of the store; the system releases it when the process ends, however it ends.
@@ -36,12 +36,12 @@ struct RocksMedium {
 }
 
 impl RocksStore {
-    /// Makes a store in `data_dir`, which is made too (mode 0700) if it is missing.
+    /// Makes a store in `folder`, which is made too (mode 0700) if it is missing.
     ///
     /// # Errors
     /// [`OpenError::Exists`] if there is one, [`OpenError::InUse`], [`OpenError::WeakPassphrase`], or what the disk says.
     pub fn create(
-        data_dir: &Path,
+        folder: &Path,
         unlock: &Unlock,
         cost: Argon2Cost,
         rng: Box<dyn Randomness>,
@@ -49,25 +49,25 @@ impl RocksStore {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(data_dir)
-            .map_err(|source| path_error("make the directory", data_dir, source))?;
-        let lock = take_lock(data_dir)?;
-        let database = data_dir.join(DATABASE);
+            .create(folder)
+            .map_err(|source| path_error("make the directory", folder, source))?;
+        let lock = take_lock(folder)?;
+        let database = folder.join(DATABASE);
         let medium = RocksMedium::open(&database, true)?;
         Ok(Self { journal: Journal::create(medium, &database, unlock, cost, rng)?, _lock: lock })
     }
 
-    /// Opens the store in `data_dir`.
+    /// Opens the store in `folder`.
     ///
     /// # Errors
     /// [`OpenError::Missing`] if there is none: it is never made in passing. [`OpenError::InUse`],
     /// [`OpenError::NewerSchema`], [`OpenError::WrongKey`] or what the disk says.
-    pub fn open(data_dir: &Path, unlock: &Unlock, rng: Box<dyn Randomness>) -> Result<Self, OpenError> {
-        let database = data_dir.join(DATABASE);
+    pub fn open(folder: &Path, unlock: &Unlock, rng: Box<dyn Randomness>) -> Result<Self, OpenError> {
+        let database = folder.join(DATABASE);
         if !database.is_dir() {
             return Err(OpenError::Missing { path: database });
         }
-        let lock = take_lock(data_dir)?;
+        let lock = take_lock(folder)?;
         let medium = RocksMedium::open(&database, false)?;
         Ok(Self { journal: Journal::open(medium, &database, unlock, rng)?, _lock: lock })
     }
@@ -171,8 +171,8 @@ fn family_options() -> Options {
     options
 }
 
-fn take_lock(data_dir: &Path) -> Result<File, OpenError> {
-    let path = data_dir.join(LOCK);
+fn take_lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join(LOCK);
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -182,7 +182,7 @@ fn take_lock(data_dir: &Path) -> Result<File, OpenError> {
         .map_err(|source| path_error("open", &path, source))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse { path: data_dir.to_owned() }),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse { path: folder.to_owned() }),
         Err(error) => Err(path_error("lock", &path, error.into())),
     }
 }
