@@ -51,9 +51,12 @@ fn after_the_run(criterion: &mut Criterion<benches::ThreadTime>) {
             let outcomes = run(committee.signing_sessions(&key, &signers, &payload), 1);
             outcomes.into_values().next().expect("somebody signs").expect_done()
         };
+        // Every iteration spends a nonce, which takes a run to make: few are enough.
+        group.warm_up_time(Duration::from_micros(10)).measurement_time(Duration::from_millis(2));
         group.bench_function(id("ours/issue", size), |b| {
             b.iter_batched(&mut ready, mpc_core::Ready::issue, BatchSize::SmallInput);
         });
+        group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
         let issued = committee.issue(&key, &signers, &payload);
         let (first, one) = issued.first_key_value().expect("somebody signs");
         let check = || assert!(one.commitments.check(info, &payload, *first, &one.partial));

@@ -9,9 +9,7 @@ use generic_ec::{
     Point, Scalar,
     curves::{Ed25519, Secp256k1},
 };
-use k256::ecdsa::{
-    RecoveryId, Signature as EcdsaSignature, VerifyingKey as EcdsaKey, signature::hazmat::PrehashVerifier,
-};
+use k256::ecdsa::{RecoveryId, Signature as EcdsaSignature, VerifyingKey as EcdsaKey};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -85,7 +83,7 @@ pub fn combine(
     }
     let owed = signers.iter().filter_map(|signer| partials.get(&signer).map(|partial| (signer, partial)));
     let signature = match (key.suite(), payload) {
-        (Suite::Secp256k1, Payload::Digest(digest)) => combine_ecdsa(key, digest, nonce, owed)?,
+        (Suite::Secp256k1, Payload::Digest(_)) => combine_ecdsa(nonce, owed)?,
         (Suite::Ed25519, Payload::Message(_)) => combine_eddsa(nonce, owed)?,
         _ => return Err(CombineError::Misfit { what: "payload" }),
     };
@@ -93,8 +91,6 @@ pub fn combine(
 }
 
 fn combine_ecdsa<'a>(
-    key: &KeyInfo,
-    digest: &[u8; 32],
     nonce: &NoncePoint,
     partials: impl Iterator<Item = (PartyIndex, &'a Partial)>,
 ) -> Result<Signature, CombineError> {
@@ -107,12 +103,14 @@ fn combine_ecdsa<'a>(
     let (r_bytes, s_bytes) = bytes.split_at_mut(SCALAR_LEN);
     r_bytes.copy_from_slice(x_scalar(&point).to_be_bytes().as_bytes());
     s_bytes.copy_from_slice(s.to_be_bytes().as_bytes());
+    // The nonce point says what recovery needs: the parity of y, which a negated s turns round, and whether x lost the group order.
+    let odd = nonce.as_bytes().first() == Some(&0x03);
+    let reduced = nonce.as_bytes().get(1..) != bytes.get(..SCALAR_LEN);
     let signature = EcdsaSignature::from_slice(&bytes).map_err(|_| CombineError::Invalid)?;
-    let signature = signature.normalize_s().unwrap_or(signature);
-    let group = EcdsaKey::from_sec1_bytes(key.group_key()).map_err(|_| CombineError::Invalid)?;
-    let recovery =
-        RecoveryId::trial_recovery_from_prehash(&group, digest, &signature).map_err(|_| CombineError::Invalid)?;
-    Ok(Signature::Ecdsa { bytes: signature.to_bytes().into(), recovery: recovery.to_byte() })
+    let lowered = signature.normalize_s();
+    let recovery = RecoveryId::new(odd != lowered.is_some(), reduced);
+    let bytes = lowered.unwrap_or(signature).to_bytes().into();
+    Ok(Signature::Ecdsa { bytes, recovery: recovery.to_byte() })
 }
 
 fn combine_eddsa<'a>(
@@ -152,7 +150,7 @@ fn verify_ecdsa(group_key: &[u8], digest: &[u8; 32], bytes: &[u8; 64], recovery:
         return None;
     }
     let group = EcdsaKey::from_sec1_bytes(group_key).ok()?;
-    group.verify_prehash(digest, &signature).ok()?;
+    // Recovers the key and verifies the signature under it.
     let recovered = EcdsaKey::recover_from_prehash(digest, &signature, RecoveryId::from_byte(recovery)?).ok()?;
     (recovered == group).then_some(())
 }
