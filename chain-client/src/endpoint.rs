@@ -337,7 +337,12 @@ impl Endpoints {
             Err(error @ (ReadError::Unreachable { .. } | ReadError::Malformed { .. })) => {
                 health.failures = health.failures.saturating_add(1);
                 health.rest_until = Instant::now().checked_add(self.settings.rest);
-                tracing::warn!(endpoint = slot.node.name(), failures = health.failures, %error, "endpoint failed, others are preferred");
+                let (endpoint, failures) = (slot.node.name(), health.failures);
+                if failures == 1 {
+                    tracing::warn!(endpoint, %error, "endpoint failed, others are preferred");
+                } else {
+                    tracing::debug!(endpoint, failures, %error, "endpoint failed again");
+                }
             }
             // A node that says no is well.
             Ok(_) | Err(ReadError::Refused { .. } | ReadError::TooLarge { .. }) => {

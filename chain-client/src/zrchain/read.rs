@@ -3,6 +3,7 @@
 
 use futures::future::join_all;
 use prost::{Message as _, Name as _};
+use tonic::Code;
 
 use super::{DENOMINATION, ZrChain, map};
 use crate::endpoint::{Node, ReadError, pinned};
@@ -48,7 +49,7 @@ impl ZrChain {
                 what: format!("asked for block {height}, got block {}", block.height),
             }),
             // So a node answers for a height above its own.
-            Err(ReadError::Refused { code: tonic::Code::InvalidArgument, .. }) => Ok(None),
+            Err(ReadError::Refused { code: Code::InvalidArgument, .. }) => Ok(None),
             Err(error) if error.is_absence() => Ok(None),
             Err(error) => Err(error),
         }
@@ -79,7 +80,9 @@ impl ZrChain {
             let found = account_facts(node, account, None).await?;
             let height = found.height;
             let Some(facts) = found.value else {
-                return Err(node.malformed(format!("account {account} does not exist: it needs funds once")));
+                let reason = format!("account {account} does not exist: it must be sent funds once");
+                let height = Some(height);
+                return Err(ReadError::Refused { endpoint: node.name().into(), code: Code::NotFound, reason, height });
             };
             let standing = standing(node, id, Some(height)).await?;
             let account = Pinned { endpoint: found.endpoint, height, value: facts };

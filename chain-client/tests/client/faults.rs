@@ -407,6 +407,15 @@ async fn a_reading_is_of_one_height_of_one_node() {
 }
 
 #[tokio::test]
+async fn an_account_without_funds_is_not_the_nodes_fault() {
+    let node = Node::new(|_| Said::Status(Code::NotFound, "account zen1party not found".into(), Some(4)));
+    let client = client(&[&node]);
+    let error = client.reading("zen1party", RequestId::key(1)).await.expect_err("no account");
+    assert!(error.to_string().contains("funds"), "{error}");
+    assert_eq!((client.health()[0].failures, node.asked().len()), (0, 1));
+}
+
+#[tokio::test]
 async fn a_node_that_ignores_the_pin_gives_no_reading() {
     let moves_on = Node::new(|asked| match asked.is("Account") {
         true => Said::message(&account(6), 40),
