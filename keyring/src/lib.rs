@@ -19,6 +19,7 @@
 
 pub mod admission;
 pub mod agreement;
+pub mod app;
 pub mod clock;
 pub mod committee;
 pub mod config;

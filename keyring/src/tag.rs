@@ -13,6 +13,8 @@ pub const PROPOSAL: &str = "keyring/proposal/v1";
 pub const ANSWER: &str = "keyring/answer/v1";
 /// What a party understood a request to be.
 pub const REQUEST: &str = "keyring/request/v1";
+/// The lane of signed statements between peers.
+pub const AGREEMENT_LANE: &str = "keyring/lane/agreement/v1";
 /// A signing run.
 pub const SESSION_SIGN: &str = "keyring/session/sign/v1";
 /// A key generation for the shelf.

@@ -11,24 +11,24 @@ pub struct AccountPen {
     chain: ChainId,
     account: PartyAccount,
     policy: FeePolicy,
-    /// As the chain asked when it was last read.
-    price: Mutex<GasPrice>,
+    /// As the chain asked when it was last read; nothing is signed before it was.
+    price: Mutex<Option<GasPrice>>,
 }
 
 impl AccountPen {
-    /// A pen for this account; until the chain's price is read, the policy's floor holds.
+    /// A pen for this account. It signs nothing until it is told the chain's price.
     #[must_use]
-    pub const fn new(chain: ChainId, account: PartyAccount, policy: FeePolicy, price: GasPrice) -> Self {
-        Self { chain, account, policy, price: Mutex::new(price) }
+    pub const fn new(chain: ChainId, account: PartyAccount, policy: FeePolicy) -> Self {
+        Self { chain, account, policy, price: Mutex::new(None) }
     }
 
     /// The chain asks this now.
     pub fn price_is(&self, price: GasPrice) {
-        *self.price.lock().unwrap_or_else(PoisonError::into_inner) = price;
+        *self.price.lock().unwrap_or_else(PoisonError::into_inner) = Some(price);
     }
 
     fn charge(&self, gas_limit: u64, fee_step: u32) -> Option<Charge> {
-        let price = *self.price.lock().unwrap_or_else(PoisonError::into_inner);
+        let price = (*self.price.lock().unwrap_or_else(PoisonError::into_inner))?;
         let charge = self.policy.charge(gas_limit, price).ok()?;
         // Each step doubles the fee; the ceiling holds for all of them.
         let fee_urock = charge.fee_urock.checked_shl(fee_step).filter(|fee| *fee <= self.policy.ceiling_urock)?;

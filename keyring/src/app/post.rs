@@ -1,11 +1,13 @@
 //! Between the node and its peers: packets become frames, frames become packets, and each lane finds its reader.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mpc_core::{PartyIndex, SessionId};
-use tracing::{debug, warn};
-use transport::{Incoming, Lane, Links, PeerId, SendError, Sender, Transport};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+use transport::{Incoming, Lane, Links, Network, PeerId, SendError, Sender, Transport as _};
 
 use super::Inbox;
 use crate::driver::Driver;
@@ -104,37 +106,69 @@ impl Post {
     }
 }
 
-/// Reads frames until the transport ends: statements to the node, rounds to their runs.
-pub async fn receive(mut transport: impl Transport, links: Links, directory: Directory, driver: Driver, inbox: Inbox) {
-    let agreement = agreement_lane();
-    while let Some(incoming) = transport.next().await {
-        match incoming {
-            Incoming::Up(peer) => {
-                let round_trip = links.link(peer).and_then(|link| link.round_trip).unwrap_or_default();
-                let ms = u64::try_from(round_trip.as_millis()).unwrap_or(u64::MAX);
-                if let Some(place) = directory.places.get(&peer) {
-                    inbox.tell(Event::LinkUp(*place, ms)).await;
-                }
+/// How long links may take to send what waits when the daemon drains.
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
+
+/// Reads frames until told to stop or until the transport ends: statements to the node, rounds to their runs. Then
+/// closes the links in order.
+pub async fn receive(
+    mut network: Network,
+    directory: Directory,
+    driver: Driver,
+    inbox: Inbox,
+    stopping: CancellationToken,
+) {
+    let (agreement, links) = (agreement_lane(), network.links());
+    loop {
+        let incoming = tokio::select! {
+            biased;
+            () = stopping.cancelled() => {
+                network.drain(DRAIN_GRACE).await;
+                return;
             }
-            Incoming::Down(peer) => {
-                if let Some(place) = directory.places.get(&peer) {
-                    inbox.tell(Event::LinkDown(*place)).await;
-                }
+            incoming = network.next() => incoming,
+        };
+        let Some(incoming) = incoming else {
+            error!("the transport ended by itself: this node hears nobody any more");
+            return;
+        };
+        hear(incoming, agreement, &links, &directory, &driver, &inbox).await;
+    }
+}
+
+async fn hear(
+    incoming: Incoming,
+    agreement: Lane,
+    links: &Links,
+    directory: &Directory,
+    driver: &Driver,
+    inbox: &Inbox,
+) {
+    match incoming {
+        Incoming::Up(peer) => {
+            let round_trip = links.link(peer).and_then(|link| link.round_trip).unwrap_or_default();
+            let ms = u64::try_from(round_trip.as_millis()).unwrap_or(u64::MAX);
+            if let Some(place) = directory.places.get(&peer) {
+                inbox.tell(Event::LinkUp(*place, ms)).await;
             }
-            Incoming::Frame { from, lane, body } => {
-                let Some(place) = directory.places.get(&from).copied() else { continue };
-                if lane == agreement {
-                    match message::decode_frame(&body) {
-                        Ok(packets) => {
-                            for packet in packets {
-                                inbox.tell(Event::Packet(Box::new(packet))).await;
-                            }
-                        }
-                        Err(error) => warn!(peer = %place, %error, "frame of statements dropped"),
+        }
+        Incoming::Down(peer) => {
+            if let Some(place) = directory.places.get(&peer) {
+                inbox.tell(Event::LinkDown(*place)).await;
+            }
+        }
+        Incoming::Frame { from, lane, body } => {
+            let Some(place) = directory.places.get(&from).copied() else { return };
+            if lane != agreement {
+                return driver.deliver(SessionId::new(*lane.as_bytes()), place, body);
+            }
+            match message::decode_frame(&body) {
+                Ok(packets) => {
+                    for packet in packets {
+                        inbox.tell(Event::Packet(Box::new(packet))).await;
                     }
-                } else {
-                    driver.deliver(SessionId::new(*lane.as_bytes()), place, body);
                 }
+                Err(error) => warn!(peer = %place, %error, "frame of statements dropped"),
             }
         }
     }

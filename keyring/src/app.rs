@@ -1,0 +1,433 @@
+//! The daemon's life: configure, build, spawn, drain. `build` opens and binds everything and starts nothing; `spawn`
+//! starts it; `drain` stops taking news, lets the node finish its write, and closes the links.
+//!
+//! ```text
+//! chain -> follow -> heart (node + journal) <-> post <-> peers
+//!                       |   ^
+//!                       v   |
+//!                      driver (runs on their own threads)
+//! ```
+
+pub mod follow;
+pub mod heart;
+pub mod pen;
+pub mod post;
+pub mod primes;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chain_client::{Endpoint, PartyAccount, ZrChain};
+use mpc_core::{Cggmp24, PartyIndex, Suite};
+use rand::SeedableRng as _;
+use tokio::sync::mpsc;
+use tracing::info;
+use transport::{NodeKey, Transport as _, WallClock};
+
+use self::follow::{ChainDesk, Follower};
+use self::heart::{Heart, HeartError};
+use self::pen::AccountPen;
+use self::post::{Directory, Post};
+use self::primes::PrimeRoom;
+use crate::clock::{Clock, SystemClock};
+use crate::committee::Committee;
+use crate::config::{ChainConfig, Config, Environment, SecretError};
+use crate::driver::{Driver, DriverEvent};
+use crate::identity::{IdentityError, NodeIdentity};
+use crate::node::{ChainSetup, Event, Node, RecoverError, Setup};
+use crate::roster::{Roster, RosterError};
+use crate::runs::Workshop;
+use crate::store::{OpenError, RocksStore, Store};
+use crate::tasks::Tasks;
+
+/// News and looks that wait for the node's thread.
+const INBOX_MAX: usize = 8_192;
+/// How often the node is told that time passed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What reaches the node's thread.
+pub enum Inbound {
+    /// News.
+    Event(Event),
+    /// Somebody wants to look at the node between two beats.
+    Look(Box<dyn FnOnce(&Node, &dyn Store) + Send>),
+    /// Finish the write and stop.
+    Stop,
+}
+
+/// The way in to the node's thread. A full queue holds its callers back.
+#[derive(Clone)]
+pub struct Inbox(mpsc::Sender<Inbound>);
+
+impl Inbox {
+    /// Brings news; waits while the queue is full. After the node's end news are dropped.
+    pub async fn tell(&self, event: Event) {
+        let _ended = self.0.send(Inbound::Event(event)).await;
+    }
+
+    /// Looks at the node between two beats. `None` after its end.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Node, &dyn Store) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let look = Box::new(move |node: &Node, store: &dyn Store| {
+            let _gone = answer.send(look(node, store));
+        });
+        self.0.send(Inbound::Look(look)).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// Why a daemon cannot be built: mend what is named and start again. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A secret that the configuration refers to.
+    #[error("{field} cannot be read")]
+    Secret {
+        /// The field of the configuration.
+        field: String,
+        /// Why.
+        #[source]
+        source: SecretError,
+    },
+    /// The node's identity.
+    #[error("node.identity is unusable")]
+    Identity(#[from] IdentityError),
+    /// The roster.
+    #[error("the roster is unusable")]
+    Roster(#[from] RosterError),
+    /// This node stands in the roster under another name.
+    #[error("node.name is {configured:?}, but the roster knows this identity as {listed:?}: one of the two is swapped")]
+    Name {
+        /// In the configuration.
+        configured: String,
+        /// In the roster.
+        listed: String,
+    },
+    /// The store.
+    #[error("the store does not open")]
+    Open(#[from] OpenError),
+    /// The node's memory.
+    #[error("the store cannot be read back")]
+    Recover(#[from] RecoverError),
+    /// The account of a chain.
+    #[error("the account of chain {chain} is unusable: {reason}")]
+    Account {
+        /// Which chain.
+        chain: String,
+        /// Why.
+        reason: String,
+    },
+    /// An endpoint of a chain.
+    #[error("an endpoint of chain {chain} is unusable")]
+    Endpoint {
+        /// Which chain.
+        chain: String,
+        /// Why.
+        #[source]
+        source: chain_client::EndpointError,
+    },
+    /// The links.
+    #[error("the links to the peers cannot be set up")]
+    Links(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Work that cannot be started.
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A chain, ready to be followed.
+struct ChainPiece {
+    client: Arc<ZrChain>,
+    pen: Arc<AccountPen>,
+    poll: Duration,
+}
+
+/// Everything opened and bound, nothing running.
+pub struct App {
+    config: Config,
+    roster: Roster,
+    me: PartyIndex,
+    identity: Arc<NodeIdentity>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    node: Node,
+    chains: BTreeMap<String, ChainPiece>,
+    bound: transport::Bound,
+    book: transport::PeerBook,
+    primes: Arc<PrimeRoom>,
+    slots: usize,
+}
+
+/// A daemon at work.
+pub struct Running {
+    tasks: Tasks,
+    network: tokio::task::JoinHandle<()>,
+    heart: std::thread::JoinHandle<Result<(), HeartError>>,
+    inbox: Inbox,
+    links: transport::Links,
+    chains: BTreeMap<String, Arc<ZrChain>>,
+    roster: Roster,
+    me: PartyIndex,
+    primes: Arc<PrimeRoom>,
+}
+
+// === impl App ===
+
+impl App {
+    /// Opens and binds everything that the configuration names. `primes` are used before any are searched for.
+    ///
+    /// # Errors
+    /// [`BuildError`]: nothing was started.
+    pub async fn build(
+        config: Config,
+        environment: &dyn Environment,
+        primes: Option<mpc_core::Primes>,
+    ) -> Result<Self, BuildError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let secret = config.node.identity.bytes(environment).map_err(|source| named("node.identity", source))?;
+        let identity = Arc::new(NodeIdentity::from_secret(&secret)?);
+        let roster = Roster::load(&config.node.roster)?;
+        let me = roster.own_place(&identity.public())?;
+        let listed = roster.entry(me).map(|entry| entry.name.clone()).unwrap_or_default();
+        if listed != config.node.name {
+            return Err(BuildError::Name { configured: config.node.name.clone(), listed });
+        }
+        let unlock = config.store.unlock(environment).map_err(|source| named("store.unlock", source))?;
+        let store = RocksStore::open(&config.node.data_dir.join("store"), &unlock, Box::new(os_randomness()))?;
+        let store: Arc<dyn Store> = Arc::new(store);
+
+        let mut chains = BTreeMap::new();
+        let mut setups = Vec::new();
+        for chain in &config.chains {
+            let (piece, setup) = build_chain(chain, environment)?;
+            chains.insert(setup.chain.clone(), piece);
+            setups.push(setup);
+        }
+        let committee = Committee::of(&roster).ok_or(BuildError::Roster(RosterError::Stranger {
+            node_key: "a node key that is no point of its curve".to_owned(),
+        }))?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let slots = config.limits.permits(cores);
+        let setup = Setup {
+            me,
+            committee: Arc::new(committee),
+            keys_per_lane: BTreeMap::from([
+                (Suite::Secp256k1, config.shelf.secp256k1_per_lane.into()),
+                (Suite::Ed25519, config.shelf.ed25519_per_lane.into()),
+            ]),
+            slots,
+            chains: setups,
+        };
+        let node = Node::recover(setup, store.clone(), clock.monotonic_ms())?;
+        let (bound, book) = bind(&config, &roster, &identity, clock.clone()).await?;
+        let primes = Arc::new(PrimeRoom::new(store.clone(), primes));
+        Ok(Self { config, roster, me, identity, store, clock, node, chains, bound, book, primes, slots })
+    }
+
+    /// Where this node listens, with real ports.
+    #[must_use]
+    pub fn listen_addresses(&self) -> &[transport::Address] {
+        self.bound.listen_addresses()
+    }
+
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn spawn(self) -> Result<Running, BuildError> {
+        let tasks = Tasks::new();
+        let (sender, events) = mpsc::channel(INBOX_MAX);
+        let inbox = Inbox(sender);
+        let network = self.bound.spawn(&self.book);
+        let links = network.links();
+        let post = Post::new(network.sender(), Directory::of(&self.roster, self.me));
+        let (driver, driven) = Driver::new(self.slots);
+
+        let mut desks: BTreeMap<String, ChainDesk> = BTreeMap::new();
+        let mut clients = BTreeMap::new();
+        for (name, piece) in self.chains {
+            let from = crate::node::cursor(self.store.as_ref(), &name)?;
+            clients.insert(name.clone(), piece.client.clone());
+            let follower = Follower::new(piece.client, piece.pen, inbox.clone(), piece.poll);
+            desks.insert(name, follower.spawn(&tasks, from));
+        }
+        let workshop = Arc::new(Workshop {
+            me: self.me,
+            threshold: self.roster.threshold(),
+            store: self.store.clone(),
+            engine: Arc::new(Cggmp24::standard()),
+            primes: {
+                let primes = self.primes.clone();
+                Box::new(move || primes.take())
+            },
+        });
+        self.primes.search_if_needed(&tasks);
+        let heart = Heart {
+            node: self.node,
+            store: self.store,
+            identity: self.identity,
+            epoch: self.roster.epoch(),
+            post: post.clone(),
+            driver: driver.clone(),
+            workshop,
+            chains: desks,
+            clock: self.clock,
+            rng: Box::new(os_randomness()),
+            own: VecDeque::new(),
+        };
+        let heart = std::thread::Builder::new()
+            .name("node".to_owned())
+            .spawn(move || heart.run(events))
+            .map_err(BuildError::Thread)?;
+        tasks.spawn("ticks", tick(inbox.clone()));
+        tasks.spawn("runs", hear_runs(driven, post.clone(), inbox.clone()));
+        let directory = post.directory().clone();
+        let receiving = post::receive(network, directory, driver, inbox.clone(), tasks.stopping());
+        let network = tasks.spawn_draining(receiving);
+        info!(party = %self.me, epoch = self.roster.epoch(), "running");
+        Ok(Running {
+            tasks,
+            network,
+            heart,
+            inbox,
+            links,
+            chains: clients,
+            roster: self.roster,
+            me: self.me,
+            primes: self.primes,
+        })
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// The way to the node, for looks.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox {
+        self.inbox.clone()
+    }
+
+    /// Resolves when the node's thread has ended by itself, which it does only when its journal fails.
+    pub async fn ended(&self) {
+        self.inbox.0.closed().await;
+    }
+
+    /// Takes no more news, lets the node finish its write, closes the links and ends, within `grace`.
+    ///
+    /// # Errors
+    /// Why the node's thread ended, if it failed.
+    pub async fn drain(self, grace: Duration) -> Result<(), HeartError> {
+        let _ended = self.inbox.0.send(Inbound::Stop).await;
+        let heart = self.heart;
+        let joined = tokio::task::spawn_blocking(move || heart.join());
+        let result = match tokio::time::timeout(grace, joined).await {
+            Ok(Ok(Ok(result))) => result,
+            // A node that hangs or panicked has written whole batches only: ending is as safe as a crash.
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Ok(()),
+        };
+        self.primes.stop();
+        self.tasks.drain(grace).await;
+        let _late = tokio::time::timeout(grace, self.network).await;
+        result
+    }
+}
+
+// === pieces ===
+
+fn os_randomness() -> rand_chacha::ChaCha20Rng {
+    rand_chacha::ChaCha20Rng::from_entropy()
+}
+
+fn named(field: &str, source: SecretError) -> BuildError {
+    BuildError::Secret { field: field.to_owned(), source }
+}
+
+fn build_chain(
+    chain: &ChainConfig,
+    environment: &dyn Environment,
+) -> Result<(ChainPiece, ChainSetup), BuildError> {
+    let name = chain.id.as_str().to_owned();
+    let secret = chain
+        .account
+        .key(environment)
+        .map_err(|source| BuildError::Secret { field: format!("chain {name}: account"), source })?;
+    let account = PartyAccount::from_bytes(&secret)
+        .map_err(|error| BuildError::Account { chain: name.clone(), reason: error.to_string() })?;
+    let endpoints = chain
+        .endpoints
+        .iter()
+        .map(|endpoint| Endpoint::at(endpoint.reveal()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| BuildError::Endpoint { chain: name.clone(), source })?;
+    let settings = chain_client::Settings { call_timeout: chain.call_timeout, ..chain_client::Settings::default() };
+    let client = Arc::new(ZrChain::new(chain.id.clone(), chain.keyring.clone(), endpoints, settings));
+    let pen = Arc::new(AccountPen::new(chain.id.clone(), account, chain.fees));
+    let setup = ChainSetup {
+        chain: name,
+        keyring: chain.keyring.clone(),
+        reserved: chain.reserved_keys.iter().copied().collect(),
+        pen: pen.clone(),
+    };
+    Ok((ChainPiece { client, pen, poll: chain.poll_interval }, setup))
+}
+
+async fn bind(
+    config: &Config,
+    roster: &Roster,
+    identity: &NodeIdentity,
+    clock: Arc<dyn Clock>,
+) -> Result<(transport::Bound, transport::PeerBook), BuildError> {
+    let links = |error: Box<dyn std::error::Error + Send + Sync>| BuildError::Links(error);
+    let mut entries = Vec::new();
+    for entry in roster.parties() {
+        let addresses = entry
+            .addresses
+            .iter()
+            .map(|address| address.parse::<transport::Address>())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| links(error.into()))?;
+        entries.push(transport::PeerEntry {
+            id: transport::PeerId::from(entry.node_key),
+            name: entry.name.clone(),
+            addresses,
+        });
+    }
+    let book = transport::PeerBook::new(roster.digest(), entries).map_err(|error| links(error.into()))?;
+    let jitter_seed = rand::RngCore::next_u64(&mut os_randomness());
+    let wall = WallClock::new(move || clock.wall_ms());
+    let key = NodeKey::from_seed(identity.seed());
+    let network = transport::NetworkConfig::new(key, config.node.listen.clone(), wall, jitter_seed);
+    let bound = network.build().await.map_err(|error| links(error.into()))?;
+    Ok((bound, book))
+}
+
+/// Time passes.
+async fn tick(inbox: Inbox) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        inbox.tell(Event::Tick).await;
+    }
+}
+
+/// Runs speak: rounds go to the peers, everything else to the node.
+async fn hear_runs(mut driven: mpsc::Receiver<DriverEvent>, post: Post, inbox: Inbox) {
+    while let Some(event) = driven.recv().await {
+        match event {
+            DriverEvent::Send { session, to, body } => match to {
+                mpc_core::Recipient::One(party) => post.round(party, session, body.into()),
+                mpc_core::Recipient::All => {
+                    let body = bytes::Bytes::from(body);
+                    for party in post.directory().others() {
+                        post.round(party, session, body.clone());
+                    }
+                }
+            },
+            DriverEvent::News { session, news } => inbox.tell(Event::Run(session, news)).await,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Safe primes for the auxiliary data: searched for in idle time, ahead of need, stored one by one so that a restart
+//! goes on where the last search ended. Each set serves one run and is forgotten when it is taken.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mpc_core::Primes;
+use mpc_core::primes::{Progress, SafePrime, Search};
+use rand::SeedableRng as _;
+use tracing::{info, warn};
+
+use crate::store::{Entry, Rule, Store, StoreError, Table};
+use crate::tasks::Tasks;
+
+const PREFIX: &[u8] = b"prime/";
+/// Bits of each of the four safe primes of a party (SecurityLevel128 of the ECDSA library).
+const BITS: u32 = 1536;
+
+/// Where this party's primes are kept until they are used.
+pub struct PrimeRoom {
+    store: Arc<dyn Store>,
+    ready: Mutex<Option<Primes>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl PrimeRoom {
+    /// A room; `given` is used before any are searched for.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, given: Option<Primes>) -> Self {
+        Self { store, ready: Mutex::new(given), stop: Arc::default() }
+    }
+
+    /// A set of primes, for one run. They are gone from the disk before the run begins.
+    #[must_use]
+    pub fn take(&self) -> Option<Primes> {
+        let primes = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        match self.forget() {
+            Ok(()) => Some(primes),
+            Err(error) => {
+                warn!(%error, "primes cannot be taken: the store does not write");
+                None
+            }
+        }
+    }
+
+    /// Ends a search; what was found stays stored.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Searches in the background unless auxiliary data is in force or primes are at hand.
+    pub fn search_if_needed(self: &Arc<Self>, tasks: &Tasks) {
+        let at_hand = self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let in_force = self.store.read(Table::Stock, b"auxiliary/active").is_ok_and(|active| active.is_some());
+        if at_hand || in_force {
+            return;
+        }
+        let this = self.clone();
+        tasks.spawn_blocking("primes", move || {
+            if let Err(error) = this.search() {
+                warn!(%error, "the search for primes ended");
+            }
+        });
+    }
+
+    fn search(&self) -> Result<(), StoreError> {
+        let stored = self.store.scan(Table::Stock, PREFIX, None, 4)?;
+        let found: Vec<SafePrime> = stored.iter().filter_map(|(_, bytes)| SafePrime::from_bytes(bytes).ok()).collect();
+        let count = AtomicU64::new(found.len() as u64);
+        info!(found = found.len(), wanted = 4, "searching for safe primes");
+        let failed = Mutex::new(None);
+        let observe = |progress: Progress<'_>| {
+            let Progress::Found(prime) = progress else { return };
+            let place = count.fetch_add(1, Ordering::Relaxed) + 1;
+            info!(found = place, wanted = 4, "safe prime found");
+            let key = [PREFIX, &place.to_be_bytes()].concat();
+            let value = zeroize::Zeroizing::new(prime.as_bytes().to_vec());
+            let entry = Entry::Put { table: Table::Stock, key, value, rule: Rule::Replace };
+            if let Err(error) = self.store.append(&[entry]) {
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                self.stop();
+            }
+        };
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let mut rng = rand_chacha::ChaCha20Rng::from_entropy();
+        let primes = Search::resume(BITS, found).run(workers, &self.stop, &observe, &mut rng);
+        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        // Stopped before the set was whole: what was found is stored and the next start goes on from it.
+        if let Ok(primes) = primes {
+            *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = Some(primes);
+        }
+        Ok(())
+    }
+
+    fn forget(&self) -> Result<(), StoreError> {
+        let stored = self.store.scan(Table::Stock, PREFIX, None, 8)?;
+        let entries: Vec<Entry> = stored.into_iter().map(|(key, _)| Entry::delete(Table::Stock, key)).collect();
+        if entries.is_empty() { Ok(()) } else { self.store.append(&entries).map(|_| ()) }
+    }
+}
