@@ -12,11 +12,14 @@
 //! | [`store`] | the journal and its sealed tables |
 //! | [`roster`], [`committee`], [`identity`] | who the parties are |
 //! | [`config`] | one file, checked once |
+//! | [`admin`] | what an operator may ask a running node |
+//! | [`report`], [`logging`] | errors and lines, at the edge |
 //! | [`runs`], [`driver`] | sessions begun and driven on threads of their own |
 //! | [`clock`], [`tag`], [`tasks`] | time and chance; hash domains; where tasks are born |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod admin;
 pub mod admission;
 pub mod agreement;
 pub mod app;
@@ -26,9 +29,11 @@ pub mod config;
 pub mod decree;
 pub mod driver;
 pub mod identity;
+pub mod logging;
 pub mod message;
 pub mod node;
 pub mod outbox;
+pub mod report;
 pub mod request;
 pub mod roster;
 pub mod runs;
