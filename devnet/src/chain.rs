@@ -11,6 +11,7 @@ mod block;
 mod coins;
 mod context;
 mod event;
+mod execution;
 mod fault;
 mod gas;
 mod genesis;
@@ -31,8 +32,6 @@ mod wallets;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chain_client::proto::zrchain::identity::{Keyring, Workspace};
-use chain_client::proto::zrchain::policy::{BoolparserPolicy, Policy, PolicyParticipant};
 use thiserror::Error;
 
 pub use address::{Address, keyring_of, workspace_of};
@@ -52,12 +51,10 @@ pub use treasury::redemption::SystemRequest;
 
 use ante::{Ante, Purpose};
 use block::Block;
-use context::Context;
 use gas::Meter;
 use mempool::Mempool;
-use message::packed;
 use rules::Rules;
-use state::{Account, Map, State};
+use state::{Map, State};
 use transaction::Transaction;
 
 /// What the mempool says to a transaction.
@@ -140,7 +137,7 @@ impl Chain {
     pub fn with_bounds(genesis: &Genesis, bounds: Bounds) -> Result<Self, GenesisError> {
         genesis.check()?;
         let rules = Arc::new(Rules::of(genesis, bounds)?);
-        Ok(Self::start(rules, genesis_state(genesis)?, 0, Duration::ZERO))
+        Ok(Self::start(rules, genesis::state_of(genesis)?, 0, Duration::ZERO))
     }
 
     fn start(rules: Arc<Rules>, state: State, height: u64, time: Duration) -> Self {
@@ -288,88 +285,6 @@ impl Chain {
         Ok(outcome)
     }
 
-    fn process_proposal(&self, height: u64) -> Result<(), Stalled> {
-        let mut state = self.state.clone();
-        let ante = Ante { rules: &self.rules, height, purpose: Purpose::Deliver };
-        for transaction in self.mempool.waiting() {
-            let mut meter = Meter::new(transaction.gas_limit());
-            ante.run(&mut state, transaction, &mut meter).map_err(|fault| Stalled {
-                height,
-                transaction: transaction.hash,
-                fault,
-            })?;
-        }
-        Ok(())
-    }
-
-    fn run_system(&self, state: &mut State, height: u64, request: &SystemRequest, events: &mut Vec<Event>) {
-        let mut trial = state.clone();
-        let mut raised = Vec::new();
-        let mut meter = Meter::endless();
-        let mut context =
-            Context { rules: &self.rules, state: &mut trial, height, meter: &mut meter, events: &mut raised };
-        match treasury::redemption::make(&mut context, request) {
-            Ok(()) => {
-                *state = trial;
-                events.extend(raised.into_iter().map(|event| event.with("mode", "PreBlock")));
-            }
-            Err(fault) => tracing::warn!(%fault, "the chain's own request failed and is dropped"),
-        }
-    }
-
-    fn deliver(&self, state: &mut State, height: u64, transaction: &Transaction) -> TxResult {
-        let mut meter = Meter::new(transaction.gas_limit());
-        let run = self.run(state, height, transaction, Purpose::Deliver, &mut meter);
-        let (responses, events, fault) = match run {
-            Ok((responses, events)) => (responses, events, None),
-            Err((events, fault)) => (Vec::new(), events, Some(fault)),
-        };
-        let (code, codespace, log) =
-            fault.map_or((0, "", String::new()), |fault| (fault.code, fault.codespace, fault.log));
-        TxResult {
-            hash: transaction.hash,
-            code,
-            codespace,
-            log,
-            responses,
-            gas_wanted: transaction.gas_limit(),
-            gas_used: meter.used(),
-            events,
-        }
-    }
-
-    /// Ante checks, then messages. What the checks cost stays even if a message fails; the messages stand or fall
-    /// together.
-    #[allow(clippy::type_complexity, reason = "events of a failed run are needed with its fault, here only")]
-    fn run(
-        &self,
-        state: &mut State,
-        height: u64,
-        transaction: &Transaction,
-        purpose: Purpose,
-        meter: &mut Meter,
-    ) -> Result<(Vec<prost_types::Any>, Vec<Event>), (Vec<Event>, TxFault)> {
-        let mut trial = state.clone();
-        let ante = Ante { rules: &self.rules, height, purpose };
-        let mut events = ante.run(&mut trial, transaction, meter).map_err(|fault| (Vec::new(), fault))?;
-        *state = trial.clone();
-        let mut responses = Vec::with_capacity(transaction.messages.len());
-        let mut raised = Vec::new();
-        for (place, message) in transaction.messages.iter().enumerate() {
-            let mut of_message = Vec::new();
-            let mut context =
-                Context { rules: &self.rules, state: &mut trial, height, meter: &mut *meter, events: &mut of_message };
-            let response = message.execute(&mut context).map_err(|fault| (events.clone(), fault.of_message(place)))?;
-            let type_url = transaction.body.messages.get(place).map_or("", |any| any.type_url.as_str());
-            raised.push(Event::new("message", &[("action", type_url), ("sender", message.signer())]).of_message(place));
-            raised.extend(of_message.into_iter().map(|event| event.of_message(place)));
-            responses.push(response);
-        }
-        events.extend(raised);
-        *state = trial;
-        Ok((responses, events))
-    }
-
     fn commit(&mut self, block: Block) {
         let outcome = &block.outcome;
         for (place, result) in outcome.transactions.iter().enumerate() {
@@ -400,20 +315,6 @@ impl Chain {
         }
     }
 
-    /// Runs a transaction without a trace, as the service of that name does.
-    ///
-    /// # Errors
-    /// What the execution would fail with; the text ends with the gas used, as clients expect.
-    pub fn simulate(&self, bytes: &[u8]) -> Result<SimulateOutcome, QueryError> {
-        let transaction = Transaction::decode(bytes).map_err(|fault| QueryError::unknown(fault.log))?;
-        let mut meter = Meter::endless();
-        let mut state = self.check.clone();
-        match self.run(&mut state, self.height, &transaction, Purpose::Simulate, &mut meter) {
-            Ok((responses, events)) => Ok(SimulateOutcome { gas_used: meter.used(), responses, events }),
-            Err((_, fault)) => Err(QueryError::unknown(format!("{} with gas used: '{}'", fault.log, meter.used()))),
-        }
-    }
-
     /// Answers a unary gRPC query: the full method path and the encoded request, from the state after block `height`
     /// (none: the last). Gives the encoded reply and the height it was read from.
     ///
@@ -430,60 +331,4 @@ impl Chain {
     pub fn broadcast(&mut self, request: &[u8]) -> Result<Vec<u8>, QueryError> {
         query::broadcast(self, request)
     }
-}
-
-fn genesis_state(genesis: &Genesis) -> Result<State, GenesisError> {
-    let mut state = State::default();
-    for entry in &genesis.accounts {
-        let address = Address::parse(&entry.address)
-            .map_err(|why| GenesisError::Invalid { what: format!("account {}", entry.address), why })?;
-        let account =
-            Account { number: entry.number, sequence: entry.sequence, public_key: None, module: entry.module.clone() };
-        state.set_balance(&address, entry.urock);
-        state.accounts.insert_mut(address, Arc::new(account));
-    }
-    for entry in &genesis.keyrings {
-        state.put_keyring(Keyring {
-            address: entry.address.clone(),
-            creator: entry.creator.clone(),
-            description: entry.description.clone(),
-            admins: entry.admins.clone(),
-            parties: entry.parties.clone(),
-            party_threshold: entry.party_threshold,
-            key_req_fee: entry.key_req_fee,
-            sig_req_fee: entry.sig_req_fee,
-            is_active: entry.is_active,
-            delegate_fees: entry.delegate_fees,
-        });
-    }
-    for entry in &genesis.workspaces {
-        state.put_workspace(Workspace {
-            address: entry.address.clone(),
-            creator: entry.creator.clone(),
-            owners: entry.owners.clone(),
-            child_workspaces: Vec::new(),
-            admin_policy_id: entry.admin_policy_id,
-            sign_policy_id: entry.sign_policy_id,
-            alias: String::new(),
-        });
-    }
-    for (place, entry) in genesis.policies.iter().enumerate() {
-        let participants = entry.participants.iter();
-        let participants =
-            participants.map(|address| PolicyParticipant { address: address.clone(), ..PolicyParticipant::default() });
-        let rule = BoolparserPolicy { definition: entry.definition.clone(), participants: participants.collect() };
-        let policy = Policy {
-            creator: entry.creator.clone(),
-            id: place as u64 + 1,
-            name: entry.name.clone(),
-            policy: Some(packed(&rule)),
-            btl: entry.btl,
-        };
-        state.policies.insert_mut(policy.id, Arc::new(policy));
-    }
-    state.counters.accounts = genesis.accounts.len() as u64;
-    state.counters.keyrings = genesis.keyrings.len() as u64;
-    state.counters.workspaces = genesis.workspaces.len() as u64;
-    state.counters.policies = genesis.policies.len() as u64;
-    Ok(state)
 }

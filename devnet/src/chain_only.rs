@@ -120,6 +120,34 @@ fn say(line: &str) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ChainOnlyArgs,
+    }
+
+    #[test]
+    fn the_command_line_is_read() {
+        let line = "x --genesis g.json --grpc 127.0.0.1:1 --grpc 127.0.0.1:2 --block-interval 200ms --data d";
+        let Line { args } = clap::Parser::try_parse_from(line.split(' ')).expect("a command line");
+        assert_eq!((args.grpc.len(), args.block_interval), (2, Duration::from_millis(200)));
+        assert_eq!(args.data.as_deref(), Some(std::path::Path::new("d")));
+        let Line { args } = clap::Parser::try_parse_from(["x", "--genesis", "g.json"]).expect("a command line");
+        assert_eq!((args.grpc[0].port(), args.block_interval), (9_090, Duration::from_secs(1)));
+    }
+
+    #[tokio::test]
+    async fn a_missing_genesis_is_named() {
+        let args = ChainOnlyArgs {
+            genesis: PathBuf::from("/nowhere/genesis.json"),
+            grpc: Vec::new(),
+            block_interval: Duration::from_secs(1),
+            data: None,
+        };
+        let error = chain_only(args).await.expect_err("no such file");
+        assert!(std::error::Error::source(&error).is_some_and(|why| why.to_string().contains("/nowhere/genesis.json")));
+    }
+
     #[test]
     fn intervals_are_read_with_their_unit() {
         assert_eq!(parse_interval("200ms"), Ok(Duration::from_millis(200)));

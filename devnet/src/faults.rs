@@ -67,6 +67,9 @@ pub struct Faults {
     pub lose_broadcast_answers: Times,
     /// Broadcasts reach the mempool and are never answered: the caller's own deadline ends the call.
     pub silence_broadcasts: Times,
+    /// Broadcasts are answered as ever and reach nobody: a node that is cut off from the others. What is taken so never
+    /// lands.
+    pub swallow_broadcasts: Times,
     /// Broadcasts are delivered twice; the answer is that of the second delivery.
     pub deliver_twice: Times,
     /// The height that reads see.
@@ -79,6 +82,7 @@ pub(crate) struct BroadcastFate {
     pub(crate) fail: bool,
     pub(crate) lose_answer: bool,
     pub(crate) silence: bool,
+    pub(crate) swallow: bool,
     pub(crate) twice: bool,
 }
 
@@ -121,6 +125,7 @@ impl FaultHandle {
                 fail,
                 lose_answer: !fail && faults.lose_broadcast_answers.strike(),
                 silence: !fail && faults.silence_broadcasts.strike(),
+                swallow: !fail && faults.swallow_broadcasts.strike(),
                 twice: !fail && faults.deliver_twice.strike(),
             }
         })

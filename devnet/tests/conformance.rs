@@ -218,6 +218,8 @@ fn query(replay: &mut Replay, place: usize, line: &Value) {
         }
         (Err(error), status) if status != "OK" => {
             replay.equal(place, "status", status.to_owned(), status_text(error.status));
+            // A live node says the height with an error too, unless the height was the error.
+            replay.equal(place, "height", height, error.height);
         }
         (Err(error), status) => replay.differ(place, "status", status, error),
         (Ok(_), status) => replay.differ(place, "status", status, "OK"),

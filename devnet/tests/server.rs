@@ -189,6 +189,41 @@ async fn a_failed_broadcast_reaches_nothing_and_a_doubled_one_counts_once() {
 }
 
 #[tokio::test]
+async fn what_a_cut_off_node_takes_never_lands() {
+    let devnet = started(options()).await;
+    let channel = channel(&devnet, 0).await;
+    let mut client = TxClient::new(channel.clone());
+    devnet.endpoints()[0].faults.set(Faults { swallow_broadcasts: Times::Next(1), ..Faults::default() });
+    let bytes = signed("alice", 0, vec![transfer("alice", "bob", 5)], &Style::default());
+    let answer = client.broadcast_tx(broadcast(&bytes)).await.expect("answer").into_inner();
+    assert_eq!(answer.tx_response.expect("response").code, 0, "taken is no proof");
+    let height = devnet.handle().height();
+    devnet.handle().wait_for_height(height + 3, PATIENCE).await.expect("blocks");
+    assert_eq!(sequence(&channel, "alice").await, 0);
+    let again = client.broadcast_tx(broadcast(&bytes)).await.expect("answer").into_inner();
+    assert_eq!(again.tx_response.expect("response").code, 0, "and it may come again");
+    devnet.stop().await;
+}
+
+#[tokio::test]
+async fn a_stalled_chain_is_freed_by_emptying_its_mempool() {
+    let devnet = started(options()).await;
+    let handle = devnet.handle();
+    handle.halt();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let style = Style { timeout_height: handle.height(), ..Style::default() };
+    let bytes = signed("alice", 0, vec![transfer("alice", "bob", 5)], &style);
+    assert_eq!(handle.check_tx(&bytes).code, 0);
+    handle.resume();
+    let height = handle.height();
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    assert_eq!(handle.height(), height, "no block can be made");
+    handle.forget_mempool();
+    handle.wait_for_height(height + 2, PATIENCE).await.expect("blocks again");
+    devnet.stop().await;
+}
+
+#[tokio::test]
 async fn endpoints_of_one_chain_may_show_different_heights() {
     let two = vec!["127.0.0.1:0".parse().expect("address"); 2];
     let devnet = started(Options { endpoints: two, ..options() }).await;

@@ -139,18 +139,28 @@ pub struct QueryError {
     pub status: QueryStatus,
     /// Its text.
     pub details: String,
+    /// Height of the state that was asked; none where the height itself was refused, and before any state was.
+    pub height: Option<u64>,
 }
 
 impl QueryError {
+    pub(crate) fn new(status: QueryStatus, details: String) -> Self {
+        Self { status, details, height: None }
+    }
+
+    pub(crate) fn at(self, height: u64) -> Self {
+        Self { height: Some(height), ..self }
+    }
+
     pub(crate) fn unknown(details: impl Into<String>) -> Self {
-        Self { status: QueryStatus::Unknown, details: details.into() }
+        Self::new(QueryStatus::Unknown, details.into())
     }
 
     pub(crate) fn not_found(details: impl Into<String>) -> Self {
-        Self { status: QueryStatus::NotFound, details: details.into() }
+        Self::new(QueryStatus::NotFound, details.into())
     }
 
     pub(crate) fn invalid(details: impl Into<String>) -> Self {
-        Self { status: QueryStatus::InvalidArgument, details: details.into() }
+        Self::new(QueryStatus::InvalidArgument, details.into())
     }
 }

@@ -7,11 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
+use chain_client::proto::zrchain::identity::{Keyring, Workspace};
+use chain_client::proto::zrchain::policy::{BoolparserPolicy, Policy, PolicyParticipant};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use super::address::Address;
+use super::message::packed;
+use super::state::{Account, State};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,6 +276,63 @@ impl Genesis {
             .map_err(|why| invalid("treasury_params.min_gas_fee".into(), why))?;
         Ok(())
     }
+}
+
+/// The state that a genesis describes.
+pub(crate) fn state_of(genesis: &Genesis) -> Result<State, GenesisError> {
+    let mut state = State::default();
+    for entry in &genesis.accounts {
+        let address = Address::parse(&entry.address)
+            .map_err(|why| GenesisError::Invalid { what: format!("account {}", entry.address), why })?;
+        let account =
+            Account { number: entry.number, sequence: entry.sequence, public_key: None, module: entry.module.clone() };
+        state.set_balance(&address, entry.urock);
+        state.accounts.insert_mut(address, Arc::new(account));
+    }
+    for entry in &genesis.keyrings {
+        state.put_keyring(Keyring {
+            address: entry.address.clone(),
+            creator: entry.creator.clone(),
+            description: entry.description.clone(),
+            admins: entry.admins.clone(),
+            parties: entry.parties.clone(),
+            party_threshold: entry.party_threshold,
+            key_req_fee: entry.key_req_fee,
+            sig_req_fee: entry.sig_req_fee,
+            is_active: entry.is_active,
+            delegate_fees: entry.delegate_fees,
+        });
+    }
+    for entry in &genesis.workspaces {
+        state.put_workspace(Workspace {
+            address: entry.address.clone(),
+            creator: entry.creator.clone(),
+            owners: entry.owners.clone(),
+            child_workspaces: Vec::new(),
+            admin_policy_id: entry.admin_policy_id,
+            sign_policy_id: entry.sign_policy_id,
+            alias: String::new(),
+        });
+    }
+    for (place, entry) in genesis.policies.iter().enumerate() {
+        let participants = entry.participants.iter();
+        let participants =
+            participants.map(|address| PolicyParticipant { address: address.clone(), ..PolicyParticipant::default() });
+        let rule = BoolparserPolicy { definition: entry.definition.clone(), participants: participants.collect() };
+        let policy = Policy {
+            creator: entry.creator.clone(),
+            id: place as u64 + 1,
+            name: entry.name.clone(),
+            policy: Some(packed(&rule)),
+            btl: entry.btl,
+        };
+        state.policies.insert_mut(policy.id, Arc::new(policy));
+    }
+    state.counters.accounts = genesis.accounts.len() as u64;
+    state.counters.keyrings = genesis.keyrings.len() as u64;
+    state.counters.workspaces = genesis.workspaces.len() as u64;
+    state.counters.policies = genesis.policies.len() as u64;
+    Ok(state)
 }
 
 /// Live chains print 64-bit numbers as text.

@@ -60,11 +60,12 @@ pub(super) fn answer(
             )));
         }
     };
-    dispatch(&View { chain, state, height }, path, request).map(|reply| (reply, height))
+    let reply = dispatch(&View { chain, state, height }, path, request);
+    reply.map(|reply| (reply, height)).map_err(|error| error.at(height))
 }
 
 fn dispatch(view: &View<'_>, path: &str, request: &[u8]) -> Result<Vec<u8>, QueryError> {
-    let unknown = || QueryError { status: QueryStatus::Unimplemented, details: format!("unknown method {path}") };
+    let unknown = || QueryError::new(QueryStatus::Unimplemented, format!("unknown method {path}"));
     let (service, method) = path.trim_start_matches('/').split_once('/').ok_or_else(unknown)?;
     match (service, method) {
         ("zrchain.treasury.Query", _) => treasury::dispatch(view, method, request).unwrap_or_else(|| Err(unknown())),

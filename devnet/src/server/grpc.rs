@@ -128,7 +128,7 @@ impl Dispatch {
         let height = if height == 0 { shown } else { height };
         match chain.query(path, request.get_ref(), Some(height)) {
             Ok((reply, height)) => Ok(with_height(Response::new(reply.into()), height)),
-            Err(error) => Err(status(&error, height.min(shown))),
+            Err(error) => Err(status(&error)),
         }
     }
 
@@ -137,12 +137,15 @@ impl Dispatch {
         if fate.fail {
             return Err(unavailable());
         }
+        if fate.swallow {
+            let answer = self.chain.view().broadcast(request);
+            return self.broadcast_reply(answer);
+        }
         if fate.twice {
             // Its answer is the one that nobody sees.
             let _ = self.chain.broadcast(request);
         }
         let answer = self.chain.broadcast(request);
-        let shown = self.faults.current().lag.shown(self.chain.height());
         if fate.silence {
             // The caller's deadline, or its hanging up, drops this future.
             std::future::pending::<()>().await;
@@ -151,9 +154,14 @@ impl Dispatch {
             self.wait_for_inclusion(request).await;
             return Err(unavailable());
         }
+        self.broadcast_reply(answer)
+    }
+
+    fn broadcast_reply(&self, answer: Result<Vec<u8>, QueryError>) -> Result<Response<Bytes>, Status> {
+        let shown = self.faults.current().lag.shown(self.chain.height());
         match answer {
             Ok(reply) => Ok(with_height(Response::new(reply.into()), shown)),
-            Err(error) => Err(status(&error, shown)),
+            Err(error) => Err(status(&QueryError { height: Some(shown), ..error })),
         }
     }
 
@@ -185,14 +193,16 @@ fn with_height(mut response: Response<Bytes>, height: u64) -> Response<Bytes> {
     response
 }
 
-fn status(error: &QueryError, height: u64) -> Status {
+fn status(error: &QueryError) -> Status {
     let mut status = match error.status {
         QueryStatus::Unknown => Status::unknown(&error.details),
         QueryStatus::InvalidArgument => Status::invalid_argument(&error.details),
         QueryStatus::NotFound => Status::not_found(&error.details),
         QueryStatus::Unimplemented => Status::unimplemented(&error.details),
     };
-    put_height(status.metadata_mut(), height);
+    if let Some(height) = error.height {
+        put_height(status.metadata_mut(), height);
+    }
     status
 }
 
