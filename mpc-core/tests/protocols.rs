@@ -248,11 +248,18 @@ fn wrong_inputs_stop_at_the_first_step_and_blame_nobody() {
         let abort = run(sessions, 1).remove(&zero).unwrap().expect_abort();
         assert!(matches!(abort, Abort::Local { .. }) && abort.culprits().is_empty(), "{abort}");
     }
+    let aux_of_size = |engine: &dyn EcdsaEngine, primes| {
+        mpc_core::aux::begin(engine, SessionId::new([9; 32]), zero, 3, primes, &mut seeded(1)).step()
+    };
     let aux = |engine: &dyn EcdsaEngine, me| {
         let primes = mpc_core::primes::toy(0).unwrap();
         mpc_core::aux::begin(engine, SessionId::new([9; 32]), PartyIndex::new(me), 3, primes, &mut seeded(1)).step()
     };
     assert!(matches!(aux(&Cggmp24::standard(), 0), Step::Stop(Abort::Local { .. })), "primes too short");
+    assert!(
+        matches!(aux_of_size(&toy, mpc_core::primes::prepared(0).unwrap()), Step::Stop(Abort::Local { .. })),
+        "too long"
+    );
     assert!(matches!(aux(&toy, 3), Step::Stop(Abort::Local { .. })), "no such party");
 }
 

@@ -91,10 +91,11 @@ fn begin_aux<L: SecurityLevel>(
     let parties: Vec<_> = (0..of).map(Into::into).collect();
     let run = Run::new(Protocol::Auxiliary, session, me, parties.clone(), &[&L::RSA_PRIME_BITLEN.to_be_bytes()])?;
     let (id, position) = (run.id(), run.my_position());
-    let needed = L::RSA_PRIME_BITLEN;
-    let primes = PregeneratedPrimes::<L>::try_from(primes.to_integers()).map_err(|_| {
-        Abort::local(format!("safe primes are shorter than the {needed} bits this engine needs: search longer ones"))
-    })?;
+    // Exactly as long: the library takes longer ones, but peers refuse the moduli that these make.
+    let (needed, found) = (L::RSA_PRIME_BITLEN, primes.bits());
+    let unfit = || Abort::local(format!("safe primes have {found} bits, this engine needs {needed}: search such ones"));
+    let primes = if found == needed { PregeneratedPrimes::<L>::try_from(primes.to_integers()).ok() } else { None };
+    let primes = primes.ok_or_else(unfit)?;
     let mut rng = own_randomness(rng);
     Ok(Machine::<AuxMessage<Sha256, L>, AuxInfo>::boxed(run, move |party| async move {
         cggmp24::aux_info_gen(ExecutionId::new(&id), position, of, primes)
