@@ -195,7 +195,7 @@ impl App {
             return Err(BuildError::Name { configured: config.node.name.clone(), listed });
         }
         let unlock = config.store.unlock(environment).map_err(|source| named("store.unlock", source))?;
-        let store = RocksStore::open(&config.node.data_dir.join("store"), &unlock, Box::new(os_randomness()))?;
+        let store = RocksStore::open(&config.node.data_dir, &unlock, Box::new(os_randomness()))?;
         let store: Arc<dyn Store> = Arc::new(store);
 
         let mut chains = BTreeMap::new();
