@@ -224,8 +224,9 @@ impl Chain {
         if self.mempool.has_seen(hash) {
             return Err(TxFault::already_in_mempool());
         }
-        let transaction = Transaction::decode(bytes)?;
+        let mut transaction = Transaction::decode(bytes)?;
         self.check = self.passing(&self.check, &transaction)?;
+        transaction.verified = true;
         self.mempool.push(Arc::new(transaction), bounds.seen_transactions);
         Ok(())
     }

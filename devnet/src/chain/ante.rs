@@ -161,7 +161,7 @@ impl Ante<'_> {
         if info.sequence != account.sequence {
             return Err(TxFault::wrong_sequence(account.sequence, info.sequence));
         }
-        if self.purpose == Purpose::Simulate {
+        if self.purpose == Purpose::Simulate || transaction.verified {
             return Ok(());
         }
         let key = account.public_key.ok_or_else(|| TxFault::invalid_public_key("pubkey on account is not set"))?;

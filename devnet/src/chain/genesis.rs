@@ -159,12 +159,16 @@ pub struct GenesisKeyring {
     /// Fee of a signature request, urock.
     #[serde(default, deserialize_with = "number_or_text")]
     pub sig_req_fee: u64,
-    /// Inactive keyrings reject what they are asked.
-    #[serde(default)]
+    /// Inactive keyrings reject what they are asked. Active unless the file says otherwise.
+    #[serde(default = "active")]
     pub is_active: bool,
     /// All of the fee goes to the collector.
     #[serde(default)]
     pub delegate_fees: bool,
+}
+
+fn active() -> bool {
+    true
 }
 
 /// A workspace that exists from the start.

@@ -34,6 +34,8 @@ pub(crate) struct Transaction {
     pub(crate) messages: Vec<Msg>,
     /// Distinct accounts that must sign, in order; at least one if there is a message.
     pub(crate) signers: Vec<String>,
+    /// Its signatures have been verified: keys and numbers of accounts never change, so once is enough.
+    pub(crate) verified: bool,
 }
 
 impl Transaction {
@@ -56,7 +58,7 @@ impl Transaction {
                 signers.push(signer.to_owned());
             }
         }
-        Ok(Self { bytes: bytes.to_vec(), hash: hash_of(bytes), raw, body, auth, messages, signers })
+        Ok(Self { bytes: bytes.to_vec(), hash: hash_of(bytes), raw, body, auth, messages, signers, verified: false })
     }
 
     pub(crate) fn gas_limit(&self) -> u64 {

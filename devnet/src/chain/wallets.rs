@@ -66,3 +66,47 @@ pub(crate) fn of_key(key: &Key, wallet_type: WalletType, prefixes: &[String]) ->
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "0258686caab00866db8f9e41e16da7cbaedfe0ead7881974b1b1741ed925022927";
+
+    fn listed(key_type: KeyType, public_key: &str, wallet_type: WalletType, prefixes: &[&str]) -> Vec<String> {
+        let public_key = hex::decode(public_key).expect("hex");
+        let key = Key { r#type: key_type.into(), public_key, ..Key::default() };
+        let prefixes: Vec<_> = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+        of_key(&key, wallet_type, &prefixes).into_iter().map(|wallet| wallet.address).collect()
+    }
+
+    #[test]
+    fn a_key_has_the_addresses_of_the_worked_example() {
+        let all = WalletType::Unspecified;
+        assert_eq!(
+            listed(KeyType::EcdsaSecp256k1, KEY, all, &[]),
+            ["zen1f8ym39ah2vk3z8jt3g55lt6cgwqtee2dm5408m", "0x9eC106B00D473afF9918Ad96ce99085Df841Fcb7"]
+        );
+        assert_eq!(
+            listed(KeyType::EcdsaSecp256k1, KEY, WalletType::Native, &["zen", "cosmos"]),
+            ["zen1f8ym39ah2vk3z8jt3g55lt6cgwqtee2dm5408m", "cosmos1f8ym39ah2vk3z8jt3g55lt6cgwqtee2dpe8wt2"]
+        );
+        assert_eq!(
+            listed(KeyType::BitcoinSecp256k1, KEY, all, &[]),
+            [
+                "tb1qf8ym39ah2vk3z8jt3g55lt6cgwqtee2da9zk55",
+                "bc1qf8ym39ah2vk3z8jt3g55lt6cgwqtee2dhre908",
+                "bcrt1qf8ym39ah2vk3z8jt3g55lt6cgwqtee2dlvmmra",
+                "t1QbkzAVfNC2VqYAa8u4WTjCGbgParXUGLW",
+                "tmGSWJzz4krXzynN1odNFKPs2CfUQPumcz9",
+            ]
+        );
+        let eddsa = "3ab310d1348ceff1dc7377243381c19d4da032fa2e401876d0e4bae4d708e3e0";
+        assert_eq!(listed(KeyType::EddsaEd25519, eddsa, all, &[]), ["4x91kzJfjch9pmjjCn2x9fiU9AXw7shyQfVVe5Pif6sR"]);
+    }
+
+    #[test]
+    fn a_wallet_of_another_key_type_is_left_out() {
+        assert!(listed(KeyType::EcdsaSecp256k1, KEY, WalletType::Solana, &[]).is_empty());
+    }
+}

@@ -114,7 +114,7 @@ impl Default for Style {
     }
 }
 
-pub fn any<M: Name>(message: &M) -> Any {
+pub fn packed<M: Name>(message: &M) -> Any {
     Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }
 
@@ -125,7 +125,7 @@ pub fn signed(name: &str, sequence: u64, messages: Vec<Any>, style: &Style) -> V
     let body = TxBody { messages, memo: style.memo.clone(), timeout_height: style.timeout_height, ..TxBody::default() };
     let mode = Single { mode: SignMode::Direct.into() };
     let info = SignerInfo {
-        public_key: Some(any(&PubKey { key: public(&key) })),
+        public_key: Some(packed(&PubKey { key: public(&key) })),
         mode_info: Some(ModeInfo { sum: Some(Sum::Single(mode)) }),
         sequence,
     };
@@ -178,7 +178,7 @@ impl World {
 
     /// Sends a message and makes its block.
     pub fn send<M: Name>(&mut self, name: &str, message: &M) -> TxResult {
-        let outcome = self.offer(name, any(message), &Style::default());
+        let outcome = self.offer(name, packed(message), &Style::default());
         assert_eq!(outcome.code, 0, "{}", outcome.log);
         let block = self.block();
         block.transactions.into_iter().find(|result| result.hash == outcome.hash).expect("in the block")
@@ -273,7 +273,7 @@ pub fn signature_answer(party: &str, request_id: u64, signed_data: Vec<u8>) -> p
 }
 
 pub fn transfer(from: &str, to: &str, urock: u128) -> Any {
-    any(&MsgSend {
+    packed(&MsgSend {
         from_address: address(from),
         to_address: address(to),
         amount: vec![Coin { denom: "urock".to_owned(), amount: urock.to_string() }],

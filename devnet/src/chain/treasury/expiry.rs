@@ -51,3 +51,48 @@ fn sweep_signatures(state: &mut State, height: u64, events: &mut Vec<Event>) {
         state.put_sign_request(request);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chain_client::proto::zrchain::identity::Keyring;
+    use chain_client::proto::zrchain::treasury::{Key, KeyRequest, SignRequest};
+
+    use super::*;
+
+    /// Overdue signature requests 1, 2 and 3, of which `poisoned` names a key that is not there; key request 1 too.
+    fn overdue(poisoned: u64) -> State {
+        let mut state = State::default();
+        state.put_keyring(Keyring { address: "ring".to_owned(), ..Keyring::default() });
+        state.put_key(Key { id: 1, keyring_addr: "ring".to_owned(), ..Key::default() });
+        let status = KeyRequestStatus::Pending.into();
+        state.put_key_request(KeyRequest { id: 1, status, mpc_btl: 5, ..KeyRequest::default() });
+        for id in 1..=3 {
+            let key_ids = vec![if id == poisoned { 99 } else { 1 }];
+            let status = SignRequestStatus::Pending.into();
+            state.put_sign_request(SignRequest { id, key_ids, status, mpc_btl: 5, ..SignRequest::default() });
+        }
+        state
+    }
+
+    #[test]
+    fn a_request_without_its_key_keeps_all_later_ones_open() {
+        let mut state = overdue(2);
+        let mut events = Vec::new();
+        sweep(&mut state, 6, &mut events);
+        assert_eq!(events.len(), 2, "the key request, and the signature request before the poisoned one");
+        assert_eq!(state.open_sign_requests.iter().copied().collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(state.open_key_requests.size(), 0);
+    }
+
+    #[test]
+    fn nothing_ends_in_its_last_block_or_without_a_deadline() {
+        let mut state = overdue(0);
+        let endless = SignRequest { mpc_btl: 0, ..state.sign_requests[&3].as_ref().clone() };
+        state.put_sign_request(endless);
+        let mut events = Vec::new();
+        sweep(&mut state, 5, &mut events);
+        assert!(events.is_empty());
+        sweep(&mut state, 6, &mut events);
+        assert_eq!(state.open_sign_requests.iter().copied().collect::<Vec<_>>(), [3]);
+    }
+}
