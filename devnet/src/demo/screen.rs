@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, Color, Table, presets};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use crossterm::{cursor, queue, terminal};
 use serde::Serialize;
 
@@ -142,8 +142,9 @@ impl<W: Write> Screen<W> {
     fn draw(&mut self, height: u64, rows: &[Row]) -> io::Result<()> {
         self.erase()?;
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-        table.set_header(["request", "what", "state", "blocks", "ms", "proof"]);
+        // Wrapped to the terminal's width by the table itself, so that the lines can be counted.
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(["request", "what", "state", "blocks", "ms"]);
         for row in rows {
             let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
             let state = Cell::new(row.standing()).fg(match row.state {
@@ -152,14 +153,12 @@ impl<W: Write> Screen<W> {
                 State::Verified { .. } => Color::Green,
                 State::Unverified { .. } | State::Rejected { .. } => Color::Red,
             });
-            let proof: String = row.remark().chars().take(64).collect();
             table.add_row([
                 Cell::new(row.request),
                 Cell::new(&row.name),
                 state,
                 Cell::new(number(row.blocks)),
                 Cell::new(number(row.latency_ms)),
-                Cell::new(proof),
             ]);
         }
         let text = format!("{table}\nblock {height}\n");

@@ -84,7 +84,8 @@ impl User {
         for key in self.keys.values() {
             for (wallet, address) in &key.wallets {
                 let wallet = wallet.as_str_name().trim_start_matches("WALLET_TYPE_");
-                screen.note(&format!("key {} ({}): {wallet:<14} {address}", key.id, key.key_type))?;
+                let (id, key_type) = (key.id, key.key_type.to_string());
+                screen.note(&format!("key {id:<4} {key_type:<8} {wallet:<14} {address}"))?;
             }
         }
         let orders = self.signatures().await?;
