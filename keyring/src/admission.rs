@@ -82,8 +82,6 @@ pub enum Unanswerable {
     },
     /// A child whose key lies in a workspace that its creator did not own.
     ForeignWorkspace,
-    /// A parent: answered through its children only, never itself.
-    Parent,
 }
 
 impl fmt::Display for Unanswerable {
@@ -93,7 +91,6 @@ impl fmt::Display for Unanswerable {
             Self::ForeignKey => f.write_str("its key is not one that this keyring made"),
             Self::KeyType { declared, actual } => write!(f, "it declares {declared:?}, its key is {actual:?}"),
             Self::ForeignWorkspace => f.write_str("its creator did not own the workspace of its key"),
-            Self::Parent => f.write_str("a group: its children are answered instead"),
         }
     }
 }
@@ -105,6 +102,8 @@ pub enum Verdict {
     Admitted(Job),
     /// Never; recorded with its reason.
     Never(Unanswerable),
+    /// A parent: answered through its children only, never itself, and nothing to remember.
+    Group,
     /// This party cannot judge yet: it does not know which request this key of ours belongs to. Look again.
     NotYet(KeyId),
 }
@@ -135,7 +134,7 @@ pub fn judge(sighting: &Sighting, reserved: &[u64], known: impl Fn(KeyId) -> Kno
         })
     };
     match &request.ask {
-        Ask::Group { .. } => Verdict::Never(Unanswerable::Parent),
+        Ask::Group { .. } => Verdict::Group,
         Ask::Key { keyring: asked_of, .. } if asked_of != keyring => Verdict::Never(Unanswerable::ForeignKey),
         Ask::Key { key_type, .. } => job(Task::Key { key_type: *key_type }),
         Ask::Signature { key_type: declared, payload, .. } => {

@@ -8,6 +8,7 @@
 //!                      driver (runs on their own threads)
 //! ```
 
+pub mod facts;
 pub mod follow;
 pub mod heart;
 pub mod pen;
@@ -22,14 +23,17 @@ use chain_client::{Endpoint, PartyAccount, ZrChain};
 use mpc_core::{Cggmp24, PartyIndex, Suite};
 use rand::SeedableRng as _;
 use tokio::sync::mpsc;
-use tracing::info;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
 use transport::{NodeKey, Transport as _, WallClock};
 
+use self::facts::Desk;
 use self::follow::{ChainDesk, Follower};
 use self::heart::{Heart, HeartError};
 use self::pen::AccountPen;
 use self::post::{Directory, Post};
 use self::primes::PrimeRoom;
+use crate::admin::{BindError, Listener};
 use crate::clock::{Clock, SystemClock};
 use crate::committee::Committee;
 use crate::config::{ChainConfig, Config, Environment, SecretError};
@@ -132,6 +136,9 @@ pub enum BuildError {
     /// The links.
     #[error("the links to the peers cannot be set up")]
     Links(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The admin socket.
+    #[error("the admin socket cannot be bound")]
+    Admin(#[from] BindError),
     /// Work that cannot be started.
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
@@ -146,7 +153,6 @@ struct ChainPiece {
 
 /// Everything opened and bound, nothing running.
 pub struct App {
-    config: Config,
     roster: Roster,
     me: PartyIndex,
     identity: Arc<NodeIdentity>,
@@ -158,6 +164,8 @@ pub struct App {
     book: transport::PeerBook,
     primes: Arc<PrimeRoom>,
     slots: usize,
+    admin: Listener,
+    accounts: BTreeMap<String, String>,
 }
 
 /// A daemon at work.
@@ -166,10 +174,6 @@ pub struct Running {
     network: tokio::task::JoinHandle<()>,
     heart: std::thread::JoinHandle<Result<(), HeartError>>,
     inbox: Inbox,
-    links: transport::Links,
-    chains: BTreeMap<String, Arc<ZrChain>>,
-    roster: Roster,
-    me: PartyIndex,
     primes: Arc<PrimeRoom>,
 }
 
@@ -200,8 +204,10 @@ impl App {
 
         let mut chains = BTreeMap::new();
         let mut setups = Vec::new();
+        let mut accounts = BTreeMap::new();
         for chain in &config.chains {
             let (piece, setup) = build_chain(chain, environment)?;
+            accounts.insert(setup.chain.clone(), setup.pen.account().to_owned());
             chains.insert(setup.chain.clone(), piece);
             setups.push(setup);
         }
@@ -222,8 +228,9 @@ impl App {
         };
         let node = Node::recover(setup, store.clone(), clock.monotonic_ms())?;
         let (bound, book) = bind(&config, &roster, &identity, clock.clone()).await?;
+        let admin = Listener::bind(&config.node.admin_socket, config.limits.admin_connections_max)?;
         let primes = Arc::new(PrimeRoom::new(store.clone(), primes));
-        Ok(Self { config, roster, me, identity, store, clock, node, chains, bound, book, primes, slots })
+        Ok(Self { roster, me, identity, store, clock, node, chains, bound, book, primes, slots, admin, accounts })
     }
 
     /// Where this node listens, with real ports.
@@ -259,8 +266,14 @@ impl App {
             store: self.store.clone(),
             engine: Arc::new(Cggmp24::standard()),
             primes: {
-                let primes = self.primes.clone();
-                Box::new(move || primes.take())
+                let (primes, tasks) = (self.primes.clone(), tasks.clone());
+                Box::new(move || {
+                    let taken = primes.take();
+                    if taken.is_none() {
+                        primes.search_if_needed(&tasks);
+                    }
+                    taken
+                })
             },
         });
         self.primes.search_if_needed(&tasks);
@@ -273,7 +286,7 @@ impl App {
             driver: driver.clone(),
             workshop,
             chains: desks,
-            clock: self.clock,
+            clock: self.clock.clone(),
             rng: Box::new(os_randomness()),
             own: VecDeque::new(),
         };
@@ -286,18 +299,20 @@ impl App {
         let directory = post.directory().clone();
         let receiving = post::receive(network, directory, driver, inbox.clone(), tasks.stopping());
         let network = tasks.spawn_draining(receiving);
-        info!(party = %self.me, epoch = self.roster.epoch(), "running");
-        Ok(Running {
-            tasks,
-            network,
-            heart,
-            inbox,
+        let started_ms = self.clock.monotonic_ms();
+        let desk = Desk {
+            inbox: inbox.clone(),
             links,
             chains: clients,
-            roster: self.roster,
+            accounts: self.accounts,
+            roster: self.roster.clone(),
             me: self.me,
-            primes: self.primes,
-        })
+            clock: self.clock.clone(),
+            started_ms,
+        };
+        tasks.spawn("admin", serve_admin(self.admin, desk, tasks.stopping()));
+        info!(party = %self.me, epoch = self.roster.epoch(), "running");
+        Ok(Running { tasks, network, heart, inbox, primes: self.primes })
     }
 }
 
@@ -402,6 +417,13 @@ async fn bind(
     let network = transport::NetworkConfig::new(key, config.node.listen.clone(), wall, jitter_seed);
     let bound = network.build().await.map_err(|error| links(error.into()))?;
     Ok((bound, book))
+}
+
+/// The admin interface, until the daemon drains.
+async fn serve_admin(listener: Listener, desk: Desk, stopping: CancellationToken) {
+    if let Err(error) = crate::admin::serve(listener, Arc::new(desk), stopping.cancelled_owned()).await {
+        error!(%error, "the admin interface ended");
+    }
 }
 
 /// Time passes.

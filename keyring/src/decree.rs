@@ -68,11 +68,32 @@ impl DecreeId {
         bytes
     }
 
+    /// Reads a database key back; `None` if it is none.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (chain, rest) = split_text(bytes)?;
+        let (keyring, rest) = split_text(rest)?;
+        let (kind, rest) = rest.split_first()?;
+        let (request, item) = rest.split_first_chunk::<8>()?;
+        let kind = match kind {
+            1 => Kind::Key,
+            2 => Kind::Signature,
+            _ => return None,
+        };
+        Some(Self { chain, keyring, kind, request: u64::from_be_bytes(*request), item: u32::from_be_bytes(item.try_into().ok()?) })
+    }
+
     /// Whether the texts keep their bounds; checked on everything that comes from a peer.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         self.chain.len() <= Self::CHAIN_BYTES_MAX && self.keyring.len() <= Self::KEYRING_BYTES_MAX
     }
+}
+
+fn split_text(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let (text, rest) = rest.split_at_checked(usize::try_from(u64::from_be_bytes(*length)).ok()?)?;
+    Some((String::from_utf8(text.to_vec()).ok()?, rest))
 }
 
 impl fmt::Display for DecreeId {
@@ -162,4 +183,24 @@ pub fn signing_session(epoch: u64, decree: &DecreeId, ballot: Ballot, signers: &
 fn ballot_bytes(ballot: Ballot) -> [u8; 6] {
     let (attempt, leader) = (ballot.attempt.to_be_bytes(), ballot.leader.get().to_be_bytes());
     [attempt[0], attempt[1], attempt[2], attempt[3], leader[0], leader[1]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_key_reads_back_and_sorts_by_number() {
+        let id = |request| DecreeId {
+            chain: "zenrock".into(),
+            keyring: "keyring1".into(),
+            kind: Kind::Signature,
+            request,
+            item: 3,
+        };
+        assert_eq!(DecreeId::from_bytes(&id(300).to_bytes()), Some(id(300)));
+        assert!(id(255).to_bytes() < id(256).to_bytes());
+        let bytes = id(1).to_bytes();
+        (0..bytes.len()).for_each(|cut| assert_eq!(DecreeId::from_bytes(&bytes[..cut]), None));
+    }
 }

@@ -374,13 +374,14 @@ impl Node {
         for id in ids {
             self.with_live(&id, |live, _, _| live.decree.peer_came(peer));
         }
-        self.restate_stock(peer);
+        self.restate_stock();
         self.tick();
     }
 
     fn link_down(&mut self, peer: PartyIndex) {
         if peer != self.me && self.present.remove(&peer) {
             self.round_trips.remove(&peer);
+            self.stop_keys();
             self.tick();
         }
     }

@@ -215,6 +215,18 @@ impl Outbox {
         self.over_ceiling
     }
 
+    /// Why nothing is published now, in words; empty when answers go out.
+    #[must_use]
+    pub fn why_silent(&self) -> String {
+        match &self.halt {
+            Some(halt) => halt.to_string(),
+            None if self.paused => "the keyring is switched off, or this account is no party of it".to_owned(),
+            None if self.out_of_funds => "the account has no funds".to_owned(),
+            None if self.over_ceiling => "the chain asks more than `fee_ceiling_urock`, or its fees are unread".to_owned(),
+            None => String::new(),
+        }
+    }
+
     /// Whether a sequence or a place in the queue is held for this decree.
     #[must_use]
     pub fn holds(&self, decree: &DecreeId) -> bool {

@@ -43,6 +43,11 @@ pub enum StockWord {
         /// Its counter.
         counter: u64,
     },
+    /// The sender's part of that run failed: it is begun anew under the next counter.
+    AuxiliaryFailed {
+        /// Counter of the run.
+        counter: u64,
+    },
     /// The sender has stored the auxiliary data of that run.
     AuxiliaryStored {
         /// Counter of the run.

@@ -220,15 +220,10 @@ impl Follower {
             Some(parent) => self.chain.request(parent, None).await?.value,
             None => None,
         };
-        // A parent that cannot be read leaves the load of the item alone: the gas limit may then be too low, which
-        // costs a fee and a sequence but never the request.
-        let load = AnswerLoad::of(&request, parent.as_ref(), &facts).or_else(|_| {
-            let single = Request { parent: None, ..request.clone() };
-            AnswerLoad::of(&single, None, &facts)
-        });
-        let load = load.map_err(|error| ReadError::Unreachable {
-            endpoint: self.chain.id().as_str().into(),
-            reason: error.to_string().into(),
+        // Without its parent the price of an item is unknown: too little gas would spend a sequence on nothing.
+        let load = AnswerLoad::of(&request, parent.as_ref(), &facts).map_err(|error| ReadError::Unreachable {
+            endpoint: self.chain.id().to_string(),
+            reason: error.to_string(),
         })?;
         Ok(Sighting { decree: decree.clone(), request, created, key, creator_owns_workspace, load })
     }

@@ -20,14 +20,15 @@ const BITS: u32 = 1536;
 pub struct PrimeRoom {
     store: Arc<dyn Store>,
     ready: Mutex<Option<Primes>>,
-    stop: Arc<AtomicBool>,
+    searching: AtomicBool,
+    stop: AtomicBool,
 }
 
 impl PrimeRoom {
     /// A room; `given` is used before any are searched for.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, given: Option<Primes>) -> Self {
-        Self { store, ready: Mutex::new(given), stop: Arc::default() }
+        Self { store, ready: Mutex::new(given), searching: AtomicBool::default(), stop: AtomicBool::default() }
     }
 
     /// A set of primes, for one run. They are gone from the disk before the run begins.
@@ -48,11 +49,11 @@ impl PrimeRoom {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Searches in the background unless auxiliary data is in force or primes are at hand.
+    /// Searches in the background unless auxiliary data is in force, primes are at hand, or a search is on.
     pub fn search_if_needed(self: &Arc<Self>, tasks: &Tasks) {
         let at_hand = self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let in_force = self.store.read(Table::Stock, b"auxiliary/active").is_ok_and(|active| active.is_some());
-        if at_hand || in_force {
+        if at_hand || in_force || self.searching.swap(true, Ordering::SeqCst) {
             return;
         }
         let this = self.clone();
@@ -60,6 +61,7 @@ impl PrimeRoom {
             if let Err(error) = this.search() {
                 warn!(%error, "the search for primes ended");
             }
+            this.searching.store(false, Ordering::SeqCst);
         });
     }
 

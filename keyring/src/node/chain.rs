@@ -92,7 +92,7 @@ impl Node {
         let Some(side) = self.chains.get_mut(chain) else { return };
         let keyring = side.setup.keyring.clone();
         let mut listed = BTreeSet::new();
-        for request in requests {
+        for request in requests.into_iter().filter(|request| !request.is_parent()) {
             let decree = decree_of(chain, &keyring, &request);
             listed.insert(decree.clone());
             let Some(side) = self.chains.get_mut(chain) else { return };
@@ -158,6 +158,7 @@ impl Node {
         };
         match verdict {
             Verdict::Admitted(job) => self.admit(job, record),
+            Verdict::Group => {}
             Verdict::Never(reason) => {
                 let note = reason.to_string();
                 self.note(Level::Info, Some(&id), format!("unanswerable: {note}"));

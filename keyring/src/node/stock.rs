@@ -14,10 +14,12 @@ use crate::stock::{StockWord, Stored};
 use crate::store::{Entry, Table};
 use crate::tag;
 
-/// A key generation without result for so long is given up.
-const KEY_RUN_MS_MAX: Millis = 60_000;
+/// A key generation without result for so long is given up; it may wait long for a core while auxiliary data computes.
+const KEY_RUN_MS_MAX: Millis = 5 * 60_000;
 /// The same for auxiliary data, which may compute for minutes in a large roster.
 const AUXILIARY_RUN_MS_MAX: Millis = 30 * 60_000;
+/// Own auxiliary data that not all have confirmed for so long is made anew.
+const CONFIRMED_MS_MAX: Millis = 10 * 60_000;
 /// Before stock is tried again after a failure.
 const RETRY_MS: Millis = 2_000;
 /// Free keys that a foreign lane may hold, in multiples of this party's own wish.
@@ -43,6 +45,7 @@ pub(super) struct Stock {
     stored: BTreeMap<u64, BTreeMap<PartyIndex, [u8; 32]>>,
     not_before: Millis,
     auxiliary_not_before: Millis,
+    restated_at: Option<Millis>,
 }
 
 impl Stock {
@@ -89,6 +92,7 @@ impl Node {
         if self.present.len() < self.committee.size() {
             return;
         }
+        self.restate_auxiliary();
         let own_key_run = self.runs.values().any(|run| matches!(run, RunOf::Key { lane, .. } if *lane == self.me));
         if !own_key_run && now >= self.stock.not_before {
             self.begin_key();
@@ -100,8 +104,32 @@ impl Node {
             && now >= self.stock.auxiliary_not_before
             && let Some(counter) = self.next_counter(AUXILIARY_COUNTER)
         {
-            self.stock.auxiliary_not_before = now + 10 * RETRY_MS;
+            self.stock.auxiliary_not_before = now + CONFIRMED_MS_MAX;
             self.say(Audience::All, Content::Stock(StockWord::BeginAuxiliary { counter }), Attachment::default());
+        }
+    }
+
+    /// Data that is stored here and not in force yet is said again now and then: somebody may have missed it.
+    fn restate_auxiliary(&mut self) {
+        const EVERY_MS: Millis = 10_000;
+        let recently = self.stock.restated_at.is_some_and(|at| self.now < at + EVERY_MS);
+        if self.stock.is_active() || self.stock.own.is_empty() || recently {
+            return;
+        }
+        self.stock.restated_at = Some(self.now);
+        for (counter, digest) in self.stock.own.clone() {
+            let word = StockWord::AuxiliaryStored { counter, digest };
+            self.say(Audience::All, Content::Stock(word), Attachment::default());
+        }
+    }
+
+    /// Stock needs every party: with one gone, key generations cannot end and make room at once.
+    pub(super) fn stop_keys(&mut self) {
+        let keys = self.runs.iter().filter(|(_, run)| matches!(run, RunOf::Key { .. }));
+        let sessions: Vec<SessionId> = keys.map(|(session, _)| *session).collect();
+        for session in sessions {
+            self.runs.remove(&session);
+            self.effects.orders.push(Order::Stop(session));
         }
     }
 
@@ -139,7 +167,14 @@ impl Node {
             StockWord::BeginKey { suite, counter } => self.join_key(from, suite, counter),
             StockWord::BeginAuxiliary { counter } if from.get() == 0 => self.join_auxiliary(counter),
             StockWord::AuxiliaryStored { counter, digest } => self.auxiliary_stored(from, counter, digest),
-            StockWord::BeginAuxiliary { .. } | StockWord::Busy | StockWord::Finished => {}
+            StockWord::AuxiliaryFailed { counter } if self.me.get() == 0 => {
+                self.stop_auxiliary(|live| live == counter);
+                self.stock.auxiliary_not_before = self.stock.auxiliary_not_before.min(self.now + 10 * RETRY_MS);
+            }
+            StockWord::BeginAuxiliary { .. }
+            | StockWord::AuxiliaryFailed { .. }
+            | StockWord::Busy
+            | StockWord::Finished => {}
         }
     }
 
@@ -164,8 +199,12 @@ impl Node {
     }
 
     fn join_auxiliary(&mut self, counter: u64) {
-        let busy = self.runs.values().any(|run| matches!(run, RunOf::Auxiliary { .. }));
-        if self.stock.is_active() || busy {
+        if self.stock.is_active() {
+            return;
+        }
+        // A new beginning ends the old one: some party has given it up.
+        self.stop_auxiliary(|old| old < counter);
+        if self.runs.values().any(|run| matches!(run, RunOf::Auxiliary { .. })) {
             return;
         }
         let parts: [&[u8]; 2] = [&self.committee.epoch().to_be_bytes(), &counter.to_be_bytes()];
@@ -174,6 +213,18 @@ impl Node {
             self.runs.insert(session, RunOf::Auxiliary { counter, began: self.now });
             let run = RunOrder::Auxiliary;
             self.effects.orders.push(Order::Start { session, run, priority: Priority::Auxiliary });
+        }
+    }
+
+    fn stop_auxiliary(&mut self, is_over: impl Fn(u64) -> bool) {
+        let over = self.runs.iter().filter_map(|(session, run)| match run {
+            RunOf::Auxiliary { counter, .. } if is_over(*counter) => Some(*session),
+            _ => None,
+        });
+        let sessions: Vec<SessionId> = over.collect();
+        for session in sessions {
+            self.runs.remove(&session);
+            self.effects.orders.push(Order::Stop(session));
         }
     }
 
@@ -269,8 +320,10 @@ impl Node {
             }
             RunNews::Failed { reason, .. } => {
                 self.runs.remove(&session);
-                self.stock.auxiliary_not_before = self.now + RETRY_MS;
+                self.stock.auxiliary_not_before = self.now + 10 * RETRY_MS;
                 self.note(Level::Warn, None, format!("auxiliary data {session} failed: {reason}"));
+                let word = StockWord::AuxiliaryFailed { counter };
+                self.say(Audience::One(PartyIndex::new(0)), Content::Stock(word), Attachment::default());
             }
             RunNews::Queued | RunNews::Round(_) | RunNews::Signed(..) | RunNews::Key(_) => {}
         }
@@ -315,7 +368,7 @@ impl Node {
     }
 
     /// A peer came up: it may have missed what was stated about unfinished stock.
-    pub(super) fn restate_stock(&mut self, _peer: PartyIndex) {
+    pub(super) fn restate_stock(&mut self) {
         let unfinished: Vec<KeyId> = self.shelf.unfinished().collect();
         for key in unfinished {
             let record = shelf::read_record(&self.memory, key).ok().flatten();
@@ -327,10 +380,7 @@ impl Node {
             let context = Stored::context(self.committee.epoch(), key, lane, &info.shares_digest());
             self.effects.orders.push(Order::Prove(key, context));
         }
-        let own: Vec<(u64, [u8; 32])> = self.stock.own.iter().map(|(counter, digest)| (*counter, *digest)).collect();
-        for (counter, digest) in own {
-            let word = StockWord::AuxiliaryStored { counter, digest };
-            self.say(Audience::All, Content::Stock(word), Attachment::default());
-        }
+        self.stock.restated_at = None;
+        self.restate_auxiliary();
     }
 }

@@ -1,0 +1,300 @@
+//! What a running node tells about itself: the admin interface's facts, looked up between two beats of the node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chain_client::ZrChain;
+use mpc_core::{KeyId, PartyIndex, Suite};
+
+use super::Inbox;
+use crate::admin::Facts;
+use crate::admin::proto::{
+    Chain, Endpoint, Key, KeysReply, Lane, Line, Peer, Request, RequestsReply, StatusReply, WhyReply,
+};
+use crate::agreement::Record;
+use crate::clock::Clock;
+use crate::decree::{DecreeId, Kind};
+use crate::node::Node;
+use crate::request::RequestRecord;
+use crate::roster::Roster;
+use crate::shelf;
+use crate::store::{Store, Table};
+
+/// Everything that the facts are drawn from.
+pub struct Desk {
+    pub(super) inbox: Inbox,
+    pub(super) links: transport::Links,
+    pub(super) chains: BTreeMap<String, Arc<ZrChain>>,
+    pub(super) accounts: BTreeMap<String, String>,
+    pub(super) roster: Roster,
+    pub(super) me: PartyIndex,
+    pub(super) clock: Arc<dyn Clock>,
+    /// The node's own time when it started.
+    pub(super) started_ms: u64,
+}
+
+/// What the node itself says of its state.
+struct NodeFacts {
+    not_ready: Vec<String>,
+    position: u64,
+    head: String,
+    runs: u32,
+    open: u32,
+    shelf: Vec<Lane>,
+    /// Height, in flight, waiting, halted.
+    chains: BTreeMap<String, (u64, u32, u32, String)>,
+}
+
+#[async_trait]
+impl Facts for Desk {
+    async fn status(&self) -> Option<StatusReply> {
+        let names: Vec<String> = self.chains.keys().cloned().collect();
+        let quorum = self.roster.quorum();
+        let node = self.inbox.look(move |node, store| node_facts(node, store, &names, quorum)).await?;
+        let threshold = self.roster.threshold();
+        Some(StatusReply {
+            name: self.roster.entry(self.me).map(|entry| entry.name.clone()).unwrap_or_default(),
+            party: self.me.get().into(),
+            epoch: self.roster.epoch(),
+            roster: hex::encode(self.roster.digest()),
+            need: threshold.need().into(),
+            of: threshold.of().into(),
+            quorum: quorum as u32,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            development: cfg!(feature = "devnet"),
+            uptime_ms: self.clock.monotonic_ms().saturating_sub(self.started_ms),
+            ready: node.not_ready.is_empty(),
+            not_ready: node.not_ready,
+            journal_position: node.position,
+            journal_head: node.head,
+            runs: node.runs,
+            requests_open: node.open,
+            peers: self.peers(),
+            chains: self.chain_facts(&node.chains),
+            shelf: node.shelf,
+        })
+    }
+
+    async fn keys(&self, after: &str, limit: u32) -> Option<KeysReply> {
+        let after = hex::decode(after).unwrap_or_default();
+        self.inbox.look(move |_, store| keys(store, &after, limit)).await
+    }
+
+    async fn requests(&self, after: &str, limit: u32, ended: bool) -> Option<RequestsReply> {
+        let after = self.decree_named(after).map(|id| id.to_bytes());
+        self.inbox.look(move |node, store| requests(node, store, after.as_deref(), limit, ended)).await
+    }
+
+    async fn why(&self, name: &str) -> Option<Option<WhyReply>> {
+        let Some(id) = self.decree_named(name) else { return Some(None) };
+        self.inbox.look(move |node, store| why(node, store, &id)).await
+    }
+}
+
+impl Desk {
+    fn peers(&self) -> Vec<Peer> {
+        let links = self.links.snapshot();
+        let others = self.roster.indices().filter(|place| *place != self.me);
+        let facts = others.filter_map(|place| {
+            let entry = self.roster.entry(place)?;
+            let link = links.iter().find(|link| *link.peer.as_bytes() == entry.node_key)?;
+            Some(Peer {
+                party: place.get().into(),
+                name: entry.name.clone(),
+                up: link.up,
+                round_trip_us: link.round_trip.and_then(|trip| u64::try_from(trip.as_micros()).ok()),
+                clock_offset_ms: link.clock_offset.map(|offset| offset.ahead_ms),
+                queued_frames: link.queued_frames as u64,
+                frames_in: link.counters.frames_in,
+                frames_out: link.counters.frames_out,
+                fault: link.fault.as_ref().map(ToString::to_string).unwrap_or_default(),
+            })
+        });
+        facts.collect()
+    }
+
+    fn chain_facts(&self, nodes: &BTreeMap<String, (u64, u32, u32, String)>) -> Vec<Chain> {
+        let chain = |(id, client): (&String, &Arc<ZrChain>)| {
+            let (height, in_flight, waiting, halted) = nodes.get(id).cloned().unwrap_or_default();
+            Chain {
+                id: id.clone(),
+                keyring: client.keyring_address().to_owned(),
+                height,
+                account: self.accounts.get(id).cloned().unwrap_or_default(),
+                outbox_in_flight: in_flight,
+                outbox_waiting: waiting,
+                halted,
+                endpoints: client.health().into_iter().map(endpoint).collect(),
+            }
+        };
+        self.chains.iter().map(chain).collect()
+    }
+
+    /// `chain/kind/number`, with `.item` where there is one.
+    fn decree_named(&self, name: &str) -> Option<DecreeId> {
+        let mut parts = name.rsplitn(3, '/');
+        let (number, kind, chain) = (parts.next()?, parts.next()?, parts.next()?);
+        let (request, item) = number.split_once('.').unwrap_or((number, "0"));
+        let kind = [Kind::Key, Kind::Signature].into_iter().find(|known| known.word() == kind)?;
+        Some(DecreeId {
+            keyring: self.chains.get(chain)?.keyring_address().to_owned(),
+            chain: chain.to_owned(),
+            kind,
+            request: request.parse().ok()?,
+            item: item.parse().ok()?,
+        })
+    }
+}
+
+fn endpoint(health: chain_client::EndpointHealth) -> Endpoint {
+    Endpoint {
+        name: health.name,
+        height: health.height.0,
+        failures: health.failures,
+        resting: health.resting,
+    }
+}
+
+fn node_facts(node: &Node, store: &dyn Store, chains: &[String], quorum: usize) -> NodeFacts {
+    let mut lanes: BTreeMap<(PartyIndex, Suite), u32> = BTreeMap::new();
+    for (lane, suite, _) in node.free_keys() {
+        *lanes.entry((lane, suite)).or_default() += 1;
+    }
+    let mut not_ready = Vec::new();
+    if node.present().len() < quorum {
+        not_ready.push(format!("{} of {quorum} parties that agreement needs are here", node.present().len()));
+    }
+    if !node.has_auxiliary() {
+        not_ready.push("auxiliary data for ECDSA is not in force: every party must be up once".to_owned());
+    }
+    let mut facts = BTreeMap::new();
+    for name in chains {
+        let height = node.height(name).map_or(0, |height| height.0);
+        if height == 0 {
+            not_ready.push(format!("chain {name} has not been read"));
+        }
+        let Some(outbox) = node.outbox(name) else { continue };
+        let halted = outbox.why_silent();
+        if !halted.is_empty() {
+            not_ready.push(format!("chain {name}: {halted}"));
+        }
+        let (in_flight, waiting) = (outbox.slots().count(), outbox.waiting());
+        facts.insert(name.clone(), (height, count(in_flight), count(waiting), halted));
+    }
+    let shelf = lanes.into_iter().map(|((lane, suite), free)| Lane {
+        party: lane.get().into(),
+        suite: suite.to_string(),
+        free,
+    });
+    let head = store.head();
+    NodeFacts {
+        not_ready,
+        position: head.position,
+        head: hex::encode(head.hash),
+        runs: count(node.runs()),
+        open: count(node.live().count()),
+        shelf: shelf.collect(),
+        chains: facts,
+    }
+}
+
+fn keys(store: &dyn Store, after: &[u8], limit: u32) -> KeysReply {
+    let page = store.scan(Table::Key, b"", (!after.is_empty()).then_some(after), limit as usize + 1);
+    let page = page.unwrap_or_default();
+    let more = page.len() > limit as usize;
+    let key = |(name, _): &(Vec<u8>, _)| {
+        let id = KeyId::new(name.as_slice().try_into().ok()?);
+        let record = shelf::read_record(&store, id).ok()??;
+        let info = shelf::decode_info(&record, id).ok()?;
+        let bound = shelf::binding(&store, id).ok()?;
+        let state = match (&bound, record.certificate.is_empty()) {
+            (Some(_), _) => "bound",
+            (None, true) => "making",
+            (None, false) => "free",
+        };
+        Some(Key {
+            id: hex::encode(id.as_bytes()),
+            suite: info.suite().to_string(),
+            public_key: hex::encode(info.group_key()),
+            epoch: record.epoch,
+            lane: record.lane.get().into(),
+            state: state.to_owned(),
+            request: bound.map(|bound| bound.to_string()).unwrap_or_default(),
+        })
+    };
+    KeysReply { keys: page.iter().take(limit as usize).filter_map(key).collect(), more }
+}
+
+fn requests(node: &Node, store: &dyn Store, after: Option<&[u8]>, limit: u32, ended: bool) -> RequestsReply {
+    let table = if ended { Table::Request } else { Table::Open };
+    let page = store.scan(table, b"", after, limit as usize + 1).unwrap_or_default();
+    let more = page.len() > limit as usize;
+    let named = page.iter().take(limit as usize).filter_map(|(name, _)| {
+        let id = DecreeId::from_bytes(name)?;
+        Some(request(node, &id, &read_request(store, &id)?))
+    });
+    RequestsReply { requests: named.collect(), more }
+}
+
+fn read_request(store: &dyn Store, id: &DecreeId) -> Option<RequestRecord> {
+    postcard::from_bytes(&store.read(Table::Request, &id.to_bytes()).ok()??).ok()
+}
+
+fn request(node: &Node, id: &DecreeId, record: &RequestRecord) -> Request {
+    let attempt = node.live().find(|live| live.decree == id).map_or(0, |live| live.attempt);
+    Request {
+        name: id.to_string(),
+        kind: id.kind.word().to_owned(),
+        state: record.state.word().to_owned(),
+        reason: record.note.clone(),
+        attempt,
+        seen: record.seen.0,
+        deadline: record.job.as_ref().and_then(|job| job.deadline).map_or(0, |height| height.0),
+        decided_after_ms: record.decided_after_ms,
+        broadcast_after_ms: record.broadcast_after_ms,
+        transaction: record.transaction.map(|hash| hash.to_string()).unwrap_or_default(),
+    }
+}
+
+fn why(node: &Node, store: &dyn Store, id: &DecreeId) -> Option<WhyReply> {
+    let record = read_request(store, id)?;
+    let mut lines = Vec::new();
+    let mut line = |about: &str, text: String| lines.push(Line { about: about.to_owned(), text });
+    match &record.job {
+        Some(job) => line("asked", format!("{:?} created in block {}", job.suite(), job.created)),
+        None => line("asked", "nothing that can be answered".to_owned()),
+    }
+    let stored = store.read(Table::Decree, &id.to_bytes()).ok().flatten();
+    if let Some(decree) = stored.and_then(|bytes| Record::decode(&bytes).ok()) {
+        decree_lines(&decree, &mut line);
+    }
+    for slot in node.outbox(&id.chain).into_iter().flat_map(|outbox| outbox.slots()).filter(|slot| slot.decree == *id) {
+        line("in flight", format!("sequence {}, {} transactions signed under it", slot.sequence, slot.signed.len()));
+    }
+    Some(WhyReply { request: Some(request(node, id, &record)), lines })
+}
+
+fn decree_lines(decree: &Record, line: &mut impl FnMut(&str, String)) {
+    if let Some(ballot) = decree.promised {
+        line("promised", format!("nothing below ballot {ballot}"));
+    }
+    if let Some((ballot, session)) = decree.entered {
+        line("entered", format!("run {session} of ballot {ballot}"));
+    }
+    if let Some(joined) = &decree.joined {
+        let part = if joined.share.is_some() { ", with this party's partial" } else { "" };
+        line("joined", format!("ballot {}{part}", joined.ballot));
+    }
+    if let Some(accepted) = &decree.accepted {
+        line("accepted", format!("ballot {}, {} joins shown", accepted.ballot, accepted.evidence.joins.len()));
+    }
+    if let Some(decided) = &decree.decided {
+        let by: Vec<String> = decided.accepts.iter().map(|accept| accept.from.to_string()).collect();
+        line("decided", format!("by the accepts of parties {}", by.join(", ")));
+    }
+}
+
+fn count(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
