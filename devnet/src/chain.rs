@@ -102,6 +102,11 @@ pub struct Stalled {
     pub fault: TxFault,
 }
 
+/// Too many requests of the chain's own wait for a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{0} requests of the chain's own wait already: make a block first")]
+pub struct SystemFull(pub usize);
+
 /// An embedded chain.
 #[derive(Debug, Clone)]
 pub struct Chain {
@@ -240,8 +245,15 @@ impl Chain {
     }
 
     /// Puts a request of the chain's own into the next block.
-    pub fn request_by_system(&mut self, request: SystemRequest) {
+    ///
+    /// # Errors
+    /// As many as [`Bounds::system_requests`] wait already: make a block first.
+    pub fn request_by_system(&mut self, request: SystemRequest) -> Result<(), SystemFull> {
+        if self.system.len() >= self.rules.bounds.system_requests {
+            return Err(SystemFull(self.system.len()));
+        }
         self.system.push(request);
+        Ok(())
     }
 
     /// Empties the mempool and forgets what was seen, as a restart of the only validator does.

@@ -186,7 +186,7 @@ fn play(world: &mut World, keys: &[k256::ecdsa::SigningKey], step: Step) {
             let digests = (0..keys.len()).map(|number| item(number as u8).to_vec()).collect();
             let creator = address("proxy");
             let request = SystemRequest::Redemption { creator, key_ids: keys, digests, cache_id: Vec::new() };
-            world.chain.request_by_system(request);
+            world.chain.request_by_system(request).expect("room");
         }
         Step::Gas { who, gas } => {
             let message = packed(&key_answer(NAMES[who], 1, &[2; 33]));

@@ -478,12 +478,15 @@ fn a_reserved_key_signs_for_the_chain_and_for_no_user() {
     assert_eq!(reserved, 2);
     let refused = world.send("alice", &signature_ask("alice", &[own, reserved], &[digest("a"), digest("b")]));
     assert_eq!(refused.code, 1);
-    world.chain.request_by_system(SystemRequest::Redemption {
-        creator: address("proxy"),
-        key_ids: vec![reserved, own],
-        digests: vec![digest("a").to_vec(), digest("b").to_vec()],
-        cache_id: vec![1],
-    });
+    world
+        .chain
+        .request_by_system(SystemRequest::Redemption {
+            creator: address("proxy"),
+            key_ids: vec![reserved, own],
+            digests: vec![digest("a").to_vec(), digest("b").to_vec()],
+            cache_id: vec![1],
+        })
+        .expect("room");
     let block = world.block();
     assert_eq!(told(&block.events), [("new_sign_request", "1")]);
     for party in ["party1", "party2"] {
@@ -499,14 +502,17 @@ fn a_reserved_key_signs_for_the_chain_and_for_no_user() {
     assert_eq!(world.sign_request(4).key_ids, [reserved]);
     let stranger = MsgSubmitUnsignedRedemptionTx { creator: address("alice"), ..redemption };
     assert_eq!(world.send("alice", &stranger).code, 1);
-    world.chain.request_by_system(SystemRequest::SignTransaction {
-        creator: address("alice"),
-        key_id: reserved,
-        wallet_type: proto::WalletType::Native,
-        unsigned_transaction: b"mint".to_vec(),
-        metadata: None,
-        no_broadcast: true,
-    });
+    world
+        .chain
+        .request_by_system(SystemRequest::SignTransaction {
+            creator: address("alice"),
+            key_id: reserved,
+            wallet_type: proto::WalletType::Native,
+            unsigned_transaction: b"mint".to_vec(),
+            metadata: None,
+            no_broadcast: true,
+        })
+        .expect("room");
     world.block();
     assert_eq!(world.sign_request(5).data_for_signing, [digest("mint").to_vec()]);
 }
@@ -534,12 +540,15 @@ fn a_deposit_key_signs_for_its_proxy_only() {
     world.send("party1", &key_answer("party1", id, &public(&key)));
     let refused = world.send("alice", &signature_ask("alice", &[id], &[digest("a")]));
     assert_eq!(refused.code, 1);
-    world.chain.request_by_system(SystemRequest::Redemption {
-        creator: address("alice"),
-        key_ids: vec![id],
-        digests: vec![digest("a").to_vec()],
-        cache_id: vec![],
-    });
+    world
+        .chain
+        .request_by_system(SystemRequest::Redemption {
+            creator: address("alice"),
+            key_ids: vec![id],
+            digests: vec![digest("a").to_vec()],
+            cache_id: vec![],
+        })
+        .expect("room");
     world.block();
     world.send("party1", &signature_answer("party1", 1, ecdsa(&key, &digest("a"))));
     assert_eq!(world.sign_request(1).status, REJECTED, "checked again at every answer");

@@ -19,6 +19,8 @@ pub struct Bounds {
     pub mempool_transactions: usize,
     /// Bytes of one transaction.
     pub transaction_bytes: usize,
+    /// Requests of the chain's own waiting for a block.
+    pub system_requests: usize,
     /// Hashes remembered so that the same bytes are recognised.
     pub seen_transactions: usize,
 }
@@ -30,6 +32,7 @@ impl Default for Bounds {
             history_blocks: 5_000,
             mempool_transactions: 5_000,
             transaction_bytes: 1_048_576,
+            system_requests: 1_000,
             seen_transactions: 10_000,
         }
     }

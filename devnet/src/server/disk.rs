@@ -14,8 +14,7 @@ use thiserror::Error;
 
 use crate::chain::{BlockRecord, Bounds, Chain, Genesis, GenesisError, Snapshot, SnapshotError};
 
-/// Blocks in the log at which a new snapshot is taken; it is taken half as many blocks back, so that transactions of
-/// that many heights can still be found after a restart.
+/// Blocks in the log at which a new snapshot is taken; it is taken half as many blocks back.
 const LOG_BLOCKS: u64 = 4_000;
 /// Bytes in front of each record: its length, and the start of its SHA-256.
 const FRAME_BYTES: usize = 4 + 8;
@@ -60,11 +59,38 @@ pub(super) struct Disk {
     log: File,
     /// Height before the first block of the log.
     base: u64,
+    policy: Compaction,
+}
+
+/// When the log is shortened, and what stays in it.
+#[derive(Debug, Clone, Copy)]
+struct Compaction {
+    /// Blocks in the log at which a new snapshot is taken.
+    log_blocks: u64,
+    /// Blocks that stay in the log, so that transactions of that many heights are still found after a restart.
+    kept_blocks: u64,
+}
+
+impl Compaction {
+    /// A state can only be taken of a height that the chain still keeps.
+    fn of(log_blocks: u64, bounds: Bounds) -> Self {
+        let history = u64::try_from(bounds.history_blocks).unwrap_or(u64::MAX);
+        Self { log_blocks, kept_blocks: (log_blocks / 2).min(history.saturating_sub(1)) }
+    }
 }
 
 impl Disk {
     /// Opens or makes the folder; the chain as it was when it ended.
     pub(super) fn open(folder: &Path, genesis: &Genesis, bounds: Bounds) -> Result<(Chain, Self), DiskError> {
+        Self::open_with(folder, genesis, bounds, LOG_BLOCKS)
+    }
+
+    fn open_with(
+        folder: &Path,
+        genesis: &Genesis,
+        bounds: Bounds,
+        log_blocks: u64,
+    ) -> Result<(Chain, Self), DiskError> {
         let at = |path: &Path| {
             let path = path.to_path_buf();
             move |source| DiskError::Io { path, source }
@@ -89,7 +115,7 @@ impl Disk {
             ReplayError::Log { height, why } => DiskError::Log { height, why },
         })?;
         log.set_len(whole).and_then(|()| log.sync_all()).map_err(at(&path))?;
-        Ok((chain, Self { folder: folder.to_path_buf(), log, base }))
+        Ok((chain, Self { folder: folder.to_path_buf(), log, base, policy: Compaction::of(log_blocks, bounds) }))
     }
 
     /// Writes the chain's last block; it is durable when this returns.
@@ -99,7 +125,7 @@ impl Disk {
         if let Some(record) = chain.record(chain.height()) {
             self.log.write_all(&framed(&record)).and_then(|()| self.log.sync_data()).map_err(failed)?;
         }
-        if chain.height().saturating_sub(self.base) >= LOG_BLOCKS {
+        if chain.height().saturating_sub(self.base) >= self.policy.log_blocks {
             self.compact(chain)?;
         }
         Ok(())
@@ -108,7 +134,7 @@ impl Disk {
     /// A new snapshot, then a log of what comes after it. A crash between the two leaves old blocks in the log, which
     /// reading skips.
     fn compact(&mut self, chain: &Chain) -> Result<(), DiskError> {
-        let height = chain.height() - LOG_BLOCKS / 2;
+        let height = chain.height() - self.policy.kept_blocks;
         let Some(snapshot) = chain.snapshot_at(height) else { return Ok(()) };
         replace(&self.folder, "snapshot", &snapshot.encode_to_vec())?;
         let mut bytes = Vec::new();
@@ -169,7 +195,15 @@ enum ReplayError {
 fn replay(log: &mut File, chain: &mut Chain) -> Result<u64, ReplayError> {
     let mut whole = 0;
     let mut reader = io::BufReader::new(log);
-    while let Some(body) = next_record(&mut reader).map_err(ReplayError::Io)? {
+    loop {
+        let body = match next_record(&mut reader).map_err(ReplayError::Io)? {
+            Next::Whole(body) => body,
+            Next::End => return Ok(whole),
+            Next::Damaged => {
+                let why = "a damaged record is followed by others".to_owned();
+                return Err(ReplayError::Log { height: chain.height() + 1, why });
+            }
+        };
         let damaged = |why: String| ReplayError::Log { height: chain.height() + 1, why };
         let record = BlockRecord::decode(body.as_slice()).map_err(|error| damaged(error.to_string()))?;
         if record.height() > chain.height() {
@@ -178,24 +212,34 @@ fn replay(log: &mut File, chain: &mut Chain) -> Result<u64, ReplayError> {
         }
         whole += (FRAME_BYTES + body.len()) as u64;
     }
-    Ok(whole)
 }
 
-/// The next whole record; none at the end, torn or not.
-fn next_record(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+enum Next {
+    Whole(Vec<u8>),
+    /// The end, torn or not.
+    End,
+    /// Not what was written, and not the end: no crash does that.
+    Damaged,
+}
+
+fn next_record(reader: &mut impl Read) -> io::Result<Next> {
     let mut frame = [0; FRAME_BYTES];
     if !fill(reader, &mut frame)? {
-        return Ok(None);
+        return Ok(Next::End);
     }
     let length = u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]) as usize;
     if length > RECORD_BYTES {
-        return Ok(None);
+        return Ok(Next::Damaged);
     }
     let mut body = vec![0; length];
-    if !fill(reader, &mut body)? || Sha256::digest(&body)[..8] != frame[4..] {
-        return Ok(None);
+    if !fill(reader, &mut body)? {
+        return Ok(Next::End);
     }
-    Ok(Some(body))
+    if Sha256::digest(&body)[..8] == frame[4..] {
+        return Ok(Next::Whole(body));
+    }
+    // A crash may leave the length of the last record without its bytes.
+    Ok(if fill(reader, &mut [0])? { Next::Damaged } else { Next::End })
 }
 
 /// Fills the buffer; false if the file ends first.
@@ -204,5 +248,101 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::chain::SystemRequest;
+
+    fn genesis() -> Genesis {
+        Genesis::parse(r#"{"chain_id":"disk-test","accounts":[],"treasury_params":{}}"#).expect("genesis")
+    }
+
+    fn open(folder: &Path, bounds: Bounds) -> (Chain, Disk) {
+        Disk::open_with(folder, &genesis(), bounds, 10).expect("opens")
+    }
+
+    fn grow(chain: &mut Chain, disk: &mut Disk, blocks: u64) {
+        for _ in 0..blocks {
+            // It fails, for there is no such key; that is input all the same.
+            let request = SystemRequest::Redemption {
+                creator: "nobody".to_owned(),
+                key_ids: vec![1],
+                digests: vec![vec![1; 32]],
+                cache_id: Vec::new(),
+            };
+            chain.request_by_system(request).expect("room");
+            chain.make_block(Duration::from_millis(chain.height() * 7)).expect("a block");
+            disk.append(chain).expect("written");
+        }
+    }
+
+    #[test]
+    fn a_long_log_becomes_a_snapshot_and_a_short_log() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (mut chain, mut disk) = open(folder.path(), Bounds::default());
+        grow(&mut chain, &mut disk, 23);
+        drop(disk);
+        let (again, _) = open(folder.path(), Bounds::default());
+        assert_eq!((again.height(), again.last_hash()), (23, chain.last_hash()));
+        assert_eq!(again.snapshot(), chain.snapshot());
+        assert!(again.block(19).is_some(), "the latest blocks are known");
+        assert!(again.block(1).is_none(), "the oldest are in the snapshot");
+    }
+
+    #[test]
+    fn a_short_memory_still_lets_the_log_be_shortened() {
+        let folder = tempfile::tempdir().expect("folder");
+        let bounds = Bounds { history_blocks: 2, ..Bounds::default() };
+        let (mut chain, mut disk) = open(folder.path(), bounds);
+        grow(&mut chain, &mut disk, 10);
+        assert_eq!(disk.base, 9);
+        grow(&mut chain, &mut disk, 3);
+        let (again, _) = open(folder.path(), bounds);
+        assert_eq!(again.last_hash(), chain.last_hash());
+    }
+
+    #[test]
+    fn a_crash_between_snapshot_and_log_loses_nothing() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (mut chain, mut disk) = open(folder.path(), Bounds::default());
+        grow(&mut chain, &mut disk, 9);
+        let old_log = fs::read(folder.path().join("blocks.log")).expect("log");
+        grow(&mut chain, &mut disk, 1);
+        assert_eq!(disk.base, 5);
+        let tenth = framed(&chain.record(10).expect("kept"));
+        fs::write(folder.path().join("blocks.log"), [old_log, tenth].concat()).expect("the log as before");
+        let (again, _) = open(folder.path(), Bounds::default());
+        assert_eq!((again.height(), again.last_hash()), (10, chain.last_hash()));
+    }
+
+    #[test]
+    fn a_log_that_was_changed_is_refused_or_cut() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (mut chain, mut disk) = open(folder.path(), Bounds::default());
+        grow(&mut chain, &mut disk, 5);
+        let path = folder.path().join("blocks.log");
+        let whole = fs::read(&path).expect("log");
+        let mut flipped = whole.clone();
+        let last = flipped.len() - 1;
+        flipped[last] ^= 1;
+        fs::write(&path, flipped).expect("log");
+        assert_eq!(open(folder.path(), Bounds::default()).0.height(), 4, "a torn end is cut off");
+        let mut rotten = whole.clone();
+        rotten[FRAME_BYTES + 1] ^= 1;
+        fs::write(&path, rotten).expect("log");
+        let error =
+            Disk::open_with(folder.path(), &genesis(), Bounds::default(), 10).expect_err("damage in the middle");
+        assert!(matches!(error, DiskError::Log { height: 1, .. }), "{error}");
+        let mut other = Chain::from_genesis(&genesis()).expect("chain");
+        other.make_block(Duration::from_secs(99)).expect("a block");
+        let second = whole[framed(&chain.record(1).expect("kept")).len()..].to_vec();
+        fs::write(&path, [framed(&other.record(1).expect("kept")), second].concat()).expect("log");
+        let error = Disk::open_with(folder.path(), &genesis(), Bounds::default(), 10).expect_err("another history");
+        assert!(matches!(error, DiskError::Log { height: 2, .. }), "{error}");
     }
 }

@@ -9,7 +9,9 @@ use tokio::sync::broadcast;
 
 use super::clock;
 use super::disk::{Disk, DiskError};
-use crate::chain::{BlockOutcome, Chain, CheckOutcome, QueryError, Stalled, SystemRequest, TxHash, TxResult};
+use crate::chain::{
+    BlockOutcome, Chain, CheckOutcome, QueryError, Stalled, SystemFull, SystemRequest, TxHash, TxResult,
+};
 
 /// Blocks that a slow subscriber may be behind before it loses the oldest.
 const SUBSCRIBER_BLOCKS: usize = 256;
@@ -96,8 +98,11 @@ impl ChainHandle {
     }
 
     /// Puts a request of the chain's own into the next block.
-    pub fn request_by_system(&self, request: SystemRequest) {
-        self.running().chain.request_by_system(request);
+    ///
+    /// # Errors
+    /// As [`Chain::request_by_system`].
+    pub fn request_by_system(&self, request: SystemRequest) -> Result<(), SystemFull> {
+        self.running().chain.request_by_system(request)
     }
 
     /// Stops making blocks; everything else goes on.
