@@ -268,6 +268,26 @@ impl Chain {
         self.check = self.state.clone();
     }
 
+    /// The chain as a node sees it that has not got past `height`: that state, nothing waiting. None if the height is
+    /// not kept. For endpoints that lag.
+    pub fn as_of(&self, height: u64) -> Option<Self> {
+        if height == self.height {
+            return Some(self.clone());
+        }
+        let block = self.blocks.get(&height)?;
+        let landed =
+            |hash: &TxHash| self.transaction(hash).is_some_and(|(landed, result)| landed <= height && result.code == 0);
+        Some(Self {
+            height,
+            time: block.outcome.time,
+            check: block.state.clone(),
+            state: block.state.clone(),
+            mempool: self.mempool.recognising(landed),
+            system: Vec::new(),
+            ..self.clone()
+        })
+    }
+
     /// Makes the next block from all that waits. `time` counts from the Unix epoch; it never goes back.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chain_client::proto::cosmos::base::abci::v1beta1::TxMsgData;
-use chain_client::proto::cosmos::tx::v1beta1::{BroadcastTxRequest, BroadcastTxResponse, TxBody, TxRaw};
+use chain_client::proto::cosmos::tx::v1beta1::{BroadcastTxRequest, BroadcastTxResponse, GetTxResponse, TxBody, TxRaw};
 use chain_client::proto::zrchain::treasury as proto;
 use devnet::chain::{Chain, Event, Genesis, QueryStatus, TxResult};
 use prost::{Message, Name};
@@ -112,6 +112,7 @@ fn the_recorded_live_chain_is_met() {
         }
     }
     no_other_block_events(&mut replay, &lines);
+    found_transactions(&mut replay);
     println!("compared: {:?}", replay.compared);
     let count = replay.mismatches.len();
     assert!(count == 0, "{count} mismatches:\n{}", replay.mismatches.join("\n"));
@@ -279,6 +280,29 @@ fn block(replay: &mut Replay, place: usize, line: &Value) {
     replay.make_blocks_to(height);
     let got = replay.block_events.get(&height).cloned().unwrap_or_default();
     replay.equal(place, "block events", recorded_events(&line["events"]), told_events(&got));
+}
+
+/// The recorded reply about a transaction that was found, but for its time, its gas and the events of other modules.
+fn found_transactions(replay: &mut Replay) {
+    let text_of = std::fs::read_to_string(recording().join("sdk.jsonl")).expect("recording");
+    let path = "/cosmos.tx.v1beta1.Service/GetTx";
+    for line in text_of.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line")) {
+        if text(&line, "rpc") != path || text(&line, "status") != "OK" {
+            continue;
+        }
+        let request = hex::decode(text(&line, "request")).expect("hex");
+        let (reply, _) = replay.chain.query(path, &request, None).expect("found");
+        let recorded = hex::decode(text(&line, "response")).expect("hex");
+        let [expected, got] = [recorded, reply].map(|reply| {
+            let mut reply = GetTxResponse::decode(reply.as_slice()).expect("a reply");
+            let response = reply.tx_response.as_mut().expect("a response");
+            response.timestamp.clear();
+            response.gas_used = 0;
+            response.events.clear();
+            reply
+        });
+        replay.equal(0, "found transaction", expected, got);
+    }
 }
 
 /// Blocks that the recording says nothing of raised nothing.

@@ -206,6 +206,32 @@ async fn what_a_cut_off_node_takes_never_lands() {
 }
 
 #[tokio::test]
+async fn a_node_that_lags_takes_what_the_others_know_to_be_spent() {
+    let two = vec!["127.0.0.1:0".parse().expect("address"); 2];
+    let devnet = started(Options { endpoints: two, ..options() }).await;
+    let send = |sequence, urock| signed("alice", sequence, vec![transfer("alice", "bob", urock)], &Style::default());
+    let stuck_at = devnet.handle().height();
+    devnet.endpoints()[1].faults.set(Faults { lag: Lag::StuckAt(stuck_at), ..Faults::default() });
+    let mut fresh = TxClient::new(channel(&devnet, 0).await);
+    let mut stuck = TxClient::new(channel(&devnet, 1).await);
+    let code = |reply: tonic::Response<chain_client::proto::cosmos::tx::v1beta1::BroadcastTxResponse>| {
+        reply.into_inner().tx_response.expect("response").code
+    };
+    let first = send(0, 1);
+    assert_eq!(code(fresh.broadcast_tx(broadcast(&first)).await.expect("answer")), 0);
+    devnet.handle().wait_for_transaction(&hash_of(&first), PATIENCE).await.expect("executed");
+    let other = send(0, 2);
+    assert_eq!(code(fresh.broadcast_tx(broadcast(&other)).await.expect("answer")), 32, "spent");
+    assert_eq!(code(stuck.broadcast_tx(broadcast(&other)).await.expect("answer")), 0, "not spent as far as it knows");
+    assert_eq!(code(stuck.broadcast_tx(broadcast(&other)).await.expect("answer")), 19);
+    let next = send(1, 3);
+    assert_eq!(code(stuck.broadcast_tx(broadcast(&next)).await.expect("answer")), 0, "on top of what it took");
+    devnet.handle().wait_for_transaction(&hash_of(&next), PATIENCE).await.expect("the others had it from there");
+    assert!(devnet.handle().view().transaction(&hash_of(&other)).is_none(), "what is spent never lands");
+    devnet.stop().await;
+}
+
+#[tokio::test]
 async fn a_stalled_chain_is_freed_by_emptying_its_mempool() {
     let devnet = started(options()).await;
     let handle = devnet.handle();

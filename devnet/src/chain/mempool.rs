@@ -55,6 +55,16 @@ impl Mempool {
         }
     }
 
+    /// An empty mempool that recognises some of what this one does.
+    pub(crate) fn recognising(&self, kept: impl Fn(&TxHash) -> bool) -> Self {
+        let mut other = Self { next: self.next, ..Self::default() };
+        for (number, hash) in self.order.iter().filter(|(_, hash)| kept(hash)) {
+            other.order.insert_mut(*number, *hash);
+            other.seen.insert_mut(*hash, *number);
+        }
+        other
+    }
+
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> Vec<Arc<Transaction>> {
         std::mem::take(&mut self.waiting)

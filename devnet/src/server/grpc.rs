@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::handle::ChainHandle;
-use crate::chain::{QueryError, QueryStatus, hash_of};
+use crate::chain::{Chain, QueryError, QueryStatus, hash_of};
 use crate::faults::FaultHandle;
 
 /// Height of the state that a reply was read from; as request metadata, the height asked for.
@@ -43,7 +44,7 @@ pub(super) fn serve(
             .register_encoded_file_descriptor_set(chain_client::proto::FILE_DESCRIPTOR_SET)
     };
     let routes = tonic::service::Routes::new(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
-    let router = routes.into_axum_router().fallback_service(Dispatch { chain, faults });
+    let router = routes.into_axum_router().fallback_service(Dispatch { chain, faults, behind: Arc::default() });
     let routes = tonic::service::Routes::from(router);
     Ok(async move {
         let stop = async move {
@@ -65,6 +66,33 @@ pub(super) fn serve(
 struct Dispatch {
     chain: ChainHandle,
     faults: FaultHandle,
+    behind: Arc<Mutex<Behind>>,
+}
+
+/// The mempool of an endpoint that lags: what it took since it stands where it stands.
+#[derive(Debug, Default)]
+struct Behind {
+    height: u64,
+    taken: Vec<Bytes>,
+}
+
+impl Behind {
+    /// Offers a broadcast to the node as it stood at `height`, on top of what it took there.
+    fn broadcast(&mut self, mut node: Chain, request: &Bytes) -> Result<Vec<u8>, QueryError> {
+        if self.height != node.height() {
+            *self = Self { height: node.height(), taken: Vec::new() };
+        }
+        for earlier in &self.taken {
+            // Taken then, so taken now; only its mark in the mempool matters.
+            let _ = node.broadcast(earlier);
+        }
+        let waiting = node.waiting();
+        let answer = node.broadcast(request);
+        if node.waiting() > waiting {
+            self.taken.push(request.clone());
+        }
+        answer
+    }
 }
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -143,9 +171,9 @@ impl Dispatch {
         }
         if fate.twice {
             // Its answer is the one that nobody sees.
-            let _ = self.chain.broadcast(request);
+            let _ = self.deliver(request);
         }
-        let answer = self.chain.broadcast(request);
+        let answer = self.deliver(request);
         if fate.silence {
             // The caller's deadline, or its hanging up, drops this future.
             std::future::pending::<()>().await;
@@ -155,6 +183,22 @@ impl Dispatch {
             return Err(unavailable());
         }
         self.broadcast_reply(answer)
+    }
+
+    /// The node's mempool, then everybody's. A node that lags judges by what it knows, and tells the others all the same.
+    fn deliver(&self, request: &Bytes) -> Result<Vec<u8>, QueryError> {
+        let shown = self.faults.current().lag.shown(self.chain.height());
+        let view = self.chain.view();
+        if shown == view.height() {
+            return self.chain.broadcast(request);
+        }
+        let Some(node) = view.as_of(shown) else { return self.chain.broadcast(request) };
+        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = behind.broadcast(node, request);
+        drop(behind);
+        // What the others make of it, its sender does not learn from here.
+        let _ = self.chain.broadcast(request);
+        answer
     }
 
     fn broadcast_reply(&self, answer: Result<Vec<u8>, QueryError>) -> Result<Response<Bytes>, Status> {
