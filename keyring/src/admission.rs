@@ -190,11 +190,9 @@ impl Job {
     pub fn question(&self) -> Question {
         match &self.task {
             Task::Key { key_type } => Question::Key(*key_type),
-            Task::Sign { key_type, public, payload, .. } => Question::Signature {
-                key_type: *key_type,
-                public_key: public.clone(),
-                payload: payload.clone(),
-            },
+            Task::Sign { key_type, public, payload, .. } => {
+                Question::Signature { key_type: *key_type, public_key: public.clone(), payload: payload.clone() }
+            }
         }
     }
 

@@ -440,12 +440,7 @@ impl Decree {
         let statement = Statement::Promise { accepted: accepted.map(|record| (record.ballot, record.answer)) };
         let attachment =
             Attachment { evidence: accepted.map(|record| record.evidence.clone()), ..Attachment::default() };
-        acts.push(Act::Say {
-            to: Audience::One(ballot.leader),
-            ballot,
-            statement,
-            attachment: Box::new(attachment),
-        });
+        acts.push(Act::Say { to: Audience::One(ballot.leader), ballot, statement, attachment: Box::new(attachment) });
     }
 
     fn on_promise(
@@ -552,8 +547,7 @@ impl Decree {
                     self.record.entered = Some((ballot, *session));
                     self.changed = true;
                     let round = 0;
-                    self.run =
-                        Some(LiveRun { ballot, session: *session, round, queued: false, last_hint: around.now });
+                    self.run = Some(LiveRun { ballot, session: *session, round, queued: false, last_hint: around.now });
                     acts.push(Act::Enter {
                         ballot,
                         session: *session,
@@ -615,9 +609,8 @@ impl Decree {
         }
         let answer = match &proposal.value {
             Value::Run { signers, session, .. } => {
-                let complete = signers
-                    .iter()
-                    .all(|signer| shares.get(signer).is_some_and(|share| share.session == *session));
+                let complete =
+                    signers.iter().all(|signer| shares.get(signer).is_some_and(|share| share.session == *session));
                 if !complete {
                     return;
                 }

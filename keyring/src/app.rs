@@ -37,7 +37,7 @@ use crate::admin::{BindError, Listener};
 use crate::clock::{Clock, SystemClock};
 use crate::committee::Committee;
 use crate::config::{ChainConfig, Config, Environment, SecretError};
-use crate::driver::{Driver, DriverEvent};
+use crate::driver::{Bounds, Driver, DriverEvent};
 use crate::identity::{IdentityError, NodeIdentity};
 use crate::node::{ChainSetup, Event, Node, RecoverError, Setup};
 use crate::roster::{Roster, RosterError};
@@ -50,12 +50,15 @@ const INBOX_MAX: usize = 8_192;
 /// How often the node is told that time passed.
 const TICK: Duration = Duration::from_millis(100);
 
+/// A look at the node between two beats.
+pub type Look = Box<dyn FnOnce(&Node, &dyn Store) + Send>;
+
 /// What reaches the node's thread.
 pub enum Inbound {
     /// News.
-    Event(Event),
+    Event(Box<Event>),
     /// Somebody wants to look at the node between two beats.
-    Look(Box<dyn FnOnce(&Node, &dyn Store) + Send>),
+    Look(Look),
     /// Finish the write and stop.
     Stop,
 }
@@ -67,7 +70,7 @@ pub struct Inbox(mpsc::Sender<Inbound>);
 impl Inbox {
     /// Brings news; waits while the queue is full. After the node's end news are dropped.
     pub async fn tell(&self, event: Event) {
-        let _ended = self.0.send(Inbound::Event(event)).await;
+        let _ended = self.0.send(Inbound::Event(Box::new(event))).await;
     }
 
     /// Looks at the node between two beats. `None` after its end.
@@ -163,7 +166,7 @@ pub struct App {
     bound: transport::Bound,
     book: transport::PeerBook,
     primes: Arc<PrimeRoom>,
-    slots: usize,
+    runs: Bounds,
     admin: Listener,
     accounts: BTreeMap<String, String>,
 }
@@ -215,7 +218,13 @@ impl App {
             node_key: "a node key that is no point of its curve".to_owned(),
         }))?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let slots = config.limits.permits(cores);
+        let limits = &config.limits;
+        let runs = Bounds {
+            runs_max: limits.sessions_max,
+            permits: limits.permits(cores),
+            early_messages_per_party: limits.frames_kept_per_party,
+            early_bytes_per_party: limits.bytes_kept_per_party,
+        };
         let setup = Setup {
             me,
             committee: Arc::new(committee),
@@ -223,14 +232,15 @@ impl App {
                 (Suite::Secp256k1, config.shelf.secp256k1_per_lane.into()),
                 (Suite::Ed25519, config.shelf.ed25519_per_lane.into()),
             ]),
-            slots,
+            slots: runs.permits,
+            live_max: limits.requests_open_max,
             chains: setups,
         };
         let node = Node::recover(setup, store.clone(), clock.monotonic_ms())?;
         let (bound, book) = bind(&config, &roster, &identity, clock.clone()).await?;
         let admin = Listener::bind(&config.node.admin_socket, config.limits.admin_connections_max)?;
         let primes = Arc::new(PrimeRoom::new(store.clone(), primes));
-        Ok(Self { roster, me, identity, store, clock, node, chains, bound, book, primes, slots, admin, accounts })
+        Ok(Self { roster, me, identity, store, clock, node, chains, bound, book, primes, runs, admin, accounts })
     }
 
     /// Where this node listens, with real ports.
@@ -250,7 +260,7 @@ impl App {
         let network = self.bound.spawn(&self.book);
         let links = network.links();
         let post = Post::new(network.sender(), Directory::of(&self.roster, self.me));
-        let (driver, driven) = Driver::new(self.slots);
+        let (driver, driven) = Driver::new(self.runs);
 
         let mut desks: BTreeMap<String, ChainDesk> = BTreeMap::new();
         let mut clients = BTreeMap::new();
@@ -360,10 +370,7 @@ fn named(field: &str, source: SecretError) -> BuildError {
     BuildError::Secret { field: field.to_owned(), source }
 }
 
-fn build_chain(
-    chain: &ChainConfig,
-    environment: &dyn Environment,
-) -> Result<(ChainPiece, ChainSetup), BuildError> {
+fn build_chain(chain: &ChainConfig, environment: &dyn Environment) -> Result<(ChainPiece, ChainSetup), BuildError> {
     let name = chain.id.as_str().to_owned();
     let secret = chain
         .account
@@ -414,7 +421,8 @@ async fn bind(
     let jitter_seed = rand::RngCore::next_u64(&mut os_randomness());
     let wall = WallClock::new(move || clock.wall_ms());
     let key = NodeKey::from_seed(identity.seed());
-    let network = transport::NetworkConfig::new(key, config.node.listen.clone(), wall, jitter_seed);
+    let mut network = transport::NetworkConfig::new(key, config.node.listen.clone(), wall, jitter_seed);
+    network.limits.body_bytes_max = config.limits.frame_bytes_max;
     let bound = network.build().await.map_err(|error| links(error.into()))?;
     Ok((bound, book))
 }

@@ -71,9 +71,8 @@ impl Committee {
     #[must_use]
     pub fn order(&self, seed: &[u8]) -> Vec<PartyIndex> {
         let mut order: Vec<PartyIndex> = self.parties().collect();
-        order.sort_by_key(|party| {
-            tag::hash(tag::ORDER, &[&self.epoch.to_be_bytes(), seed, &party.get().to_be_bytes()])
-        });
+        order
+            .sort_by_key(|party| tag::hash(tag::ORDER, &[&self.epoch.to_be_bytes(), seed, &party.get().to_be_bytes()]));
         order
     }
 }

@@ -96,8 +96,6 @@ pub struct ShelfConfig {
     pub secp256k1_per_lane: u16,
     /// Finished Ed25519 keys kept per lane.
     pub ed25519_per_lane: u16,
-    /// Most key generations at a time.
-    pub generations_max: u16,
 }
 
 /// The address of a chain node. Prints without user, password, path and query: these may hold access tokens.
@@ -319,14 +317,7 @@ fn check_shelf(raw: RawShelf) -> Result<ShelfConfig, ConfigError> {
             );
         }
     }
-    if !(1..=16).contains(&raw.generations_max) {
-        return refuse("shelf.generations_max", "must lie between 1 and 16");
-    }
-    Ok(ShelfConfig {
-        secp256k1_per_lane: raw.secp256k1_per_lane,
-        ed25519_per_lane: raw.ed25519_per_lane,
-        generations_max: raw.generations_max,
-    })
+    Ok(ShelfConfig { secp256k1_per_lane: raw.secp256k1_per_lane, ed25519_per_lane: raw.ed25519_per_lane })
 }
 
 fn check_secret(secret: SecretRef, field: &str, folder: &Path) -> Result<SecretRef, ConfigError> {

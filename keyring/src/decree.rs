@@ -80,7 +80,13 @@ impl DecreeId {
             2 => Kind::Signature,
             _ => return None,
         };
-        Some(Self { chain, keyring, kind, request: u64::from_be_bytes(*request), item: u32::from_be_bytes(item.try_into().ok()?) })
+        Some(Self {
+            chain,
+            keyring,
+            kind,
+            request: u64::from_be_bytes(*request),
+            item: u32::from_be_bytes(item.try_into().ok()?),
+        })
     }
 
     /// Whether the texts keep their bounds; checked on everything that comes from a peer.

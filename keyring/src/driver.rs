@@ -20,8 +20,19 @@ use self::permits::{Permit, Permits};
 use crate::node::{Priority, RunNews};
 use crate::runs::{AnyRun, BeginError};
 
-/// Live runs at a time; one more is refused at once.
-pub const RUNS_MAX: usize = 128;
+/// What runs may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Live runs, each a thread; one more is refused at once.
+    pub runs_max: usize,
+    /// Runs that compute at a time; at least one.
+    pub permits: usize,
+    /// Messages of one party that are kept for runs which are not begun here.
+    pub early_messages_per_party: usize,
+    /// Bytes of the same.
+    pub early_bytes_per_party: usize,
+}
+
 /// Events that wait for their reader; runs wait with them.
 const EVENTS_MAX: usize = 4_096;
 
@@ -55,13 +66,12 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A driver whose runs compute on at most `permits` cores at a time, and where its events come out.
+    /// A driver within these bounds, and where its events come out.
     #[must_use]
-    pub fn new(permits: usize) -> (Self, mpsc::Receiver<DriverEvent>) {
+    pub fn new(bounds: Bounds) -> (Self, mpsc::Receiver<DriverEvent>) {
         let (events, driven) = mpsc::channel(EVENTS_MAX);
-        let driver =
-            Self { mailboxes: Arc::default(), permits: Arc::new(Permits::new(permits.max(1))), events };
-        (driver, driven)
+        let permits = Arc::new(Permits::new(bounds.permits.max(1)));
+        (Self { mailboxes: Arc::new(Mailboxes::new(bounds)), permits, events }, driven)
     }
 
     /// Begins a run on a thread of its own; `begin` is called there. The outcome always comes out as an event.
@@ -71,7 +81,7 @@ impl Driver {
         priority: Priority,
         begin: impl FnOnce() -> Result<AnyRun, BeginError> + Send + 'static,
     ) {
-        let Some(mailbox) = self.mailboxes.open(session, RUNS_MAX) else {
+        let Some(mailbox) = self.mailboxes.open(session) else {
             return self.refuse(session, "too many runs are live");
         };
         let this = self.clone();

@@ -27,11 +27,11 @@ use chain_client::{Height, Hint, KeyringFacts, LowWater, Reading, Request, Reque
 use mpc_core::{AuxInfo, Commitments, KeyId, KeyShare, Partial, PartyIndex, Payload, Possession, SessionId, Suite};
 
 pub use self::chain::decree_of;
+use self::memory::Memory;
 pub use self::memory::Records;
 pub use self::recover::{RecoverError, cursor};
-pub use self::stock::auxiliary_key;
-use self::memory::Memory;
 use self::stock::Stock;
+pub use self::stock::auxiliary_key;
 use crate::admission::{Job, Sighting};
 use crate::agreement::clock::{GAP_ASSUMED_MS, Millis};
 use crate::agreement::{Audience, Decree, Surroundings};
@@ -43,8 +43,6 @@ use crate::request::RequestRecord;
 use crate::shelf::Shelf;
 use crate::store::Entry;
 
-/// Decrees live at a time; beyond it new requests wait in the chain's own list.
-pub const LIVE_MAX: usize = 4_096;
 /// Decrees that peers may speak of before the own endpoint shows their request.
 const EARLY_DECREES_MAX: usize = 256;
 /// Packets kept for each of these.
@@ -60,6 +58,8 @@ pub struct Setup {
     pub keys_per_lane: BTreeMap<Suite, usize>,
     /// Interactive ECDSA runs that this party leads or computes at a time: `max(1, cores − 1)`.
     pub slots: usize,
+    /// Open requests worked on at a time; more wait in the chain's own list.
+    pub live_max: usize,
     /// One entry per chain and keyring served.
     pub chains: Vec<ChainSetup>,
 }
@@ -305,6 +305,7 @@ pub struct Node {
     committee: Arc<Committee>,
     keys_per_lane: BTreeMap<Suite, usize>,
     slots: usize,
+    live_max: usize,
     memory: Memory,
     now: Millis,
     present: BTreeSet<PartyIndex>,

@@ -222,7 +222,9 @@ impl Outbox {
             Some(halt) => halt.to_string(),
             None if self.paused => "the keyring is switched off, or this account is no party of it".to_owned(),
             None if self.out_of_funds => "the account has no funds".to_owned(),
-            None if self.over_ceiling => "the chain asks more than `fee_ceiling_urock`, or its fees are unread".to_owned(),
+            None if self.over_ceiling => {
+                "the chain asks more than `fee_ceiling_urock`, or its fees are unread".to_owned()
+            }
             None => String::new(),
         }
     }
@@ -424,7 +426,8 @@ impl Outbox {
         let due = self.sent_at.get(&sequence).is_none_or(|sent| height.0 >= sent.0 + REPEAT_AFTER_BLOCKS);
         if due
             && !self.paused
-            && let Some(signed) = self.slots.get(&sequence).and_then(|slot| slot.signed.last()) {
+            && let Some(signed) = self.slots.get(&sequence).and_then(|slot| slot.signed.last())
+        {
             self.sent_at.insert(sequence, height);
             moves.wants.push(Want::Broadcast(signed.clone()));
         }

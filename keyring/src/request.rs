@@ -156,8 +156,18 @@ mod tests {
     fn event() -> impl Strategy<Value = Event> {
         use Event as E;
         prop::sample::select(vec![
-            E::Proposed, E::Entered, E::Failed, E::Accepted, E::Decided, E::Signed, E::Taken, E::Unclear, E::Dead,
-            E::Answered, E::Closed, E::TooLate,
+            E::Proposed,
+            E::Entered,
+            E::Failed,
+            E::Accepted,
+            E::Decided,
+            E::Signed,
+            E::Taken,
+            E::Unclear,
+            E::Dead,
+            E::Answered,
+            E::Closed,
+            E::TooLate,
         ])
     }
 

@@ -10,8 +10,8 @@ use mpc_core::{
 };
 use rand::{CryptoRng, RngCore};
 
-use crate::node::{RunNews, RunOrder};
 use crate::node::auxiliary_key;
+use crate::node::{RunNews, RunOrder};
 use crate::store::{Store, StoreError, Table};
 
 /// What every run of this party needs.
@@ -68,7 +68,8 @@ impl Workshop {
                 Ok(Finished::boxed(run, |auxiliary| RunNews::Auxiliary(Box::new(auxiliary))))
             }
             RunOrder::Sign { key, signers, payload, auxiliary } => {
-                let share = self.store.read(Table::Share, key.as_bytes())?.ok_or(BeginError::Missing("the key share"))?;
+                let share =
+                    self.store.read(Table::Share, key.as_bytes())?.ok_or(BeginError::Missing("the key share"))?;
                 let share = KeyShare::decode(&share).map_err(|_| BeginError::Damaged("the key share"))?;
                 let signers = SignerSet::new(self.threshold, signers.iter().copied())
                     .map_err(|_| BeginError::Damaged("the signer set"))?;
@@ -87,10 +88,8 @@ impl Workshop {
     }
 
     fn auxiliary(&self, counter: u64) -> Result<Arc<AuxInfo>, BeginError> {
-        let bytes = self
-            .store
-            .read(Table::Stock, &auxiliary_key(counter))?
-            .ok_or(BeginError::Missing("the auxiliary data"))?;
+        let bytes =
+            self.store.read(Table::Stock, &auxiliary_key(counter))?.ok_or(BeginError::Missing("the auxiliary data"))?;
         AuxInfo::decode(&bytes).map(Arc::new).map_err(|_| BeginError::Damaged("the auxiliary data"))
     }
 }

@@ -198,8 +198,7 @@ impl Shelf {
         let (Some(stored), true) = (last, speakers.len() == committee.size() && claims.len() == 1) else {
             return Ok(Vec::new());
         };
-        let record =
-            KeyRecord { epoch: committee.epoch(), lane: stored.lane, info: stored.info.clone(), certificate };
+        let record = KeyRecord { epoch: committee.epoch(), lane: stored.lane, info: stored.info.clone(), certificate };
         let suite = decode_info(&record, key)?.suite();
         self.unfinished.remove(&key);
         self.own_unfinished.remove(&key);

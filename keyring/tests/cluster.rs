@@ -1,6 +1,8 @@
 //! Nodes as a stranger would use them: no sockets, no chain, no crashes. One queue carries everything in order.
 //! The simulation (`sim/`) does the rest.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it must")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -79,6 +81,7 @@ impl Cluster {
                 committee: committee.clone(),
                 keys_per_lane: BTreeMap::from([(Suite::Secp256k1, 1), (Suite::Ed25519, 1)]),
                 slots: 1,
+                live_max: 64,
                 chains: vec![ChainSetup {
                     chain: CHAIN.to_owned(),
                     keyring: KEYRING.to_owned(),
@@ -94,14 +97,7 @@ impl Cluster {
                 engine: Arc::new(Transparent),
                 primes: Box::new(move || Some(mpc_core::testing::primes_for(&Transparent, me))),
             };
-            Party {
-                node,
-                store,
-                identity,
-                workshop,
-                runs: BTreeMap::new(),
-                early: BTreeMap::new(),
-            }
+            Party { node, store, identity, workshop, runs: BTreeMap::new(), early: BTreeMap::new() }
         });
         let parties = parties.collect();
         let rng = ChaCha20Rng::seed_from_u64(7);
@@ -188,7 +184,11 @@ impl Cluster {
                     let proof = KeyShare::decode(&bytes).unwrap().prove(&context, &mut self.rng);
                     self.tell(at, Event::Proved(key, proof));
                 }
-                Order::ReadTogether(..) | Order::Examine { .. } | Order::ReadStanding(..) | Order::Broadcast(..) | Order::Note(_) => {}
+                Order::ReadTogether(..)
+                | Order::Examine { .. }
+                | Order::ReadStanding(..)
+                | Order::Broadcast(..)
+                | Order::Note(_) => {}
             }
         }
     }
@@ -292,11 +292,8 @@ fn sign(cluster: &mut Cluster, number: u64, key: &ChainKey, payload: &[u8], expe
     let answers = cluster.answers(&decree);
     assert_eq!(answers.len(), expected, "parties that know the decision on {decree}");
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
-    let question = Question::Signature {
-        key_type: key.key_type,
-        public_key: key.public_key.clone(),
-        payload: payload.to_vec(),
-    };
+    let question =
+        Question::Signature { key_type: key.key_type, public_key: key.public_key.clone(), payload: payload.to_vec() };
     question.decided(&answers[0]).expect("a canonical signature that verifies")
 }
 

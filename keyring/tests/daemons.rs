@@ -1,5 +1,7 @@
 //! Daemons on a chain: everything real but the processes. `tests/processes.rs` uses real ones.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it must")]
+
 #[path = "support/fleet.rs"]
 mod fleet;
 

@@ -13,12 +13,14 @@ use crate::message::{Attachment, Certificate, Envelope, Evidence, Share, Stateme
 
 /// The statement of an envelope if it is about this decree and ballot.
 fn statement_in<'a>(envelope: &'a Envelope, decree: &DecreeId, ballot: Ballot) -> Option<&'a Statement> {
-    envelope.about_decree().and_then(|(about, in_ballot, said)| (about == decree && in_ballot == ballot).then_some(said))
+    envelope
+        .about_decree()
+        .and_then(|(about, in_ballot, said)| (about == decree && in_ballot == ballot).then_some(said))
 }
 
 /// Whether `evidence` shows that `answer` could be accepted in `ballot`: its leader's proposal, `Q` joins by different
 /// parties (all signers among them), and an answer that verifies and has the nonce point that the joins name.
-pub fn proves_acceptance(
+pub(super) fn proves_acceptance(
     evidence: &Evidence,
     decree: &DecreeId,
     ballot: Ballot,
@@ -49,12 +51,7 @@ pub fn proves_acceptance(
 }
 
 /// Whether this answer is the proposal's, given the joins' shares, and verifies by the chain's own rule.
-fn answer_fits(
-    proposal: &Proposal,
-    answer: &[u8],
-    shares: &BTreeMap<PartyIndex, Share>,
-    rules: &dyn Rules,
-) -> bool {
+fn answer_fits(proposal: &Proposal, answer: &[u8], shares: &BTreeMap<PartyIndex, Share>, rules: &dyn Rules) -> bool {
     let is_the_proposals = match &proposal.value {
         Value::Adopt { answer: adopted } => adopted == answer,
         Value::Key { public, .. } => public == answer,
@@ -69,7 +66,7 @@ fn answer_fits(
 
 /// Whether the promises attached to a proposal of a later ballot allow exactly this value: `Q` of different parties;
 /// the value of the highest reported record, shown with its evidence; a fresh one only where none is reported.
-pub fn backs_proposal(
+pub(super) fn backs_proposal(
     proposal: &Proposal,
     ballot: Ballot,
     attachment: &Attachment,
@@ -105,7 +102,7 @@ pub fn backs_proposal(
 }
 
 /// Whether a certificate decides: `Q` accepts by different parties for one ballot and digest, of an answer that verifies.
-pub fn decides(certificate: &Certificate, decree: &DecreeId, committee: &Committee, rules: &dyn Rules) -> bool {
+pub(super) fn decides(certificate: &Certificate, decree: &DecreeId, committee: &Committee, rules: &dyn Rules) -> bool {
     let digest = answer_digest(decree, &certificate.answer);
     let mut ballots = BTreeSet::new();
     let mut accepted = BTreeSet::new();

@@ -12,13 +12,13 @@ const BALLOTS_PER_PARTY: usize = 8;
 
 /// One statement per party and ballot, the first it made there.
 #[derive(Clone, Debug, Default)]
-pub struct Votes {
+pub(super) struct Votes {
     by_party: BTreeMap<PartyIndex, BTreeMap<Ballot, Envelope>>,
 }
 
 impl Votes {
     /// Remembers a statement. A second one of the same party in the same ballot is not taken.
-    pub fn cast(&mut self, ballot: Ballot, envelope: &Envelope) {
+    pub(super) fn cast(&mut self, ballot: Ballot, envelope: &Envelope) {
         let own = self.by_party.entry(envelope.from).or_default();
         own.entry(ballot).or_insert_with(|| envelope.clone());
         while own.len() > BALLOTS_PER_PARTY {
@@ -27,18 +27,18 @@ impl Votes {
     }
 
     /// All statements of one ballot, by speaker.
-    pub fn of(&self, ballot: Ballot) -> impl Iterator<Item = (PartyIndex, &Envelope)> {
+    pub(super) fn of(&self, ballot: Ballot) -> impl Iterator<Item = (PartyIndex, &Envelope)> {
         self.by_party.iter().filter_map(move |(party, own)| own.get(&ballot).map(|envelope| (*party, envelope)))
     }
 
     /// Whether this party spoke in this ballot.
     #[must_use]
-    pub fn has(&self, ballot: Ballot, party: PartyIndex) -> bool {
+    pub(super) fn has(&self, ballot: Ballot, party: PartyIndex) -> bool {
         self.by_party.get(&party).is_some_and(|own| own.contains_key(&ballot))
     }
 
     /// Takes a statement back, because it proved false.
-    pub fn strike(&mut self, ballot: Ballot, party: PartyIndex) {
+    pub(super) fn strike(&mut self, ballot: Ballot, party: PartyIndex) {
         if let Some(own) = self.by_party.get_mut(&party) {
             own.remove(&ballot);
         }

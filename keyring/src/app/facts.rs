@@ -148,12 +148,7 @@ impl Desk {
 }
 
 fn endpoint(health: chain_client::EndpointHealth) -> Endpoint {
-    Endpoint {
-        name: health.name,
-        height: health.height.0,
-        failures: health.failures,
-        resting: health.resting,
-    }
+    Endpoint { name: health.name, height: health.height.0, failures: health.failures, resting: health.resting }
 }
 
 fn node_facts(node: &Node, store: &dyn Store, chains: &[String], quorum: usize) -> NodeFacts {

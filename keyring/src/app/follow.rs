@@ -230,12 +230,7 @@ impl Follower {
 
     /// The height that created a request. Where the last complete scan did not have it, between that and now; after a
     /// start, from its deadline, which the chain sets a fixed number of blocks after its creation.
-    async fn created(
-        &self,
-        request: &Request,
-        at: Height,
-        absent_at: Option<Height>,
-    ) -> Result<Height, ReadError> {
+    async fn created(&self, request: &Request, at: Height, absent_at: Option<Height>) -> Result<Height, ReadError> {
         let absent = match (absent_at, request.deadline) {
             (Some(absent), _) => absent,
             (None, Some(deadline)) => {

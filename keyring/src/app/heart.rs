@@ -74,7 +74,7 @@ impl Heart {
                 } else {
                     let next = if taken == 0 { inbox.blocking_recv() } else { inbox.try_recv().ok() };
                     match next {
-                        Some(Inbound::Event(event)) => self.node.on(now, event),
+                        Some(Inbound::Event(event)) => self.node.on(now, *event),
                         Some(Inbound::Look(look)) => look(&self.node, self.store.as_ref()),
                         Some(Inbound::Stop) => return Ok(()),
                         None if taken == 0 => return Ok(()),

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use chain_client::{AnswerLoad, Charge, ChainId, FeePolicy, GasPrice, PartyAccount, Seat, SignedTx, fee, tx};
+use chain_client::{AnswerLoad, ChainId, Charge, FeePolicy, GasPrice, PartyAccount, Seat, SignedTx, fee, tx};
 
 use crate::outbox::{Order, Pen};
 

@@ -7,18 +7,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Runs that are alive at a time, each a thread. More wait in order.
+    /// Runs that are alive at a time, each a thread. Beyond it a start is refused, and the request is looked at again.
     pub sessions_max: usize,
-    /// Runs that wait to become alive. Beyond it a start is refused, and the request is looked at again.
-    pub sessions_queued_max: usize,
     /// Runs that compute at a time. 0 means all cores but one, at least one.
     pub compute_permits: usize,
-    /// Frames of one party that are kept for runs which have not taken them yet, or have not begun here.
+    /// Frames of one party that are kept for runs which have not begun here.
     pub frames_kept_per_party: usize,
     /// Bytes of the same.
     pub bytes_kept_per_party: usize,
-    /// Bytes of the same, all parties together.
-    pub bytes_kept_total: usize,
     /// Largest body of a frame between peers, in bytes. All parties need the same value.
     pub frame_bytes_max: usize,
     /// Open requests that are worked on. More wait on the chain.
@@ -31,11 +27,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions_max: 128,
-            sessions_queued_max: 4_096,
             compute_permits: 0,
             frames_kept_per_party: 2_048,
             bytes_kept_per_party: 16 << 20,
-            bytes_kept_total: 128 << 20,
             frame_bytes_max: 4 << 20,
             requests_open_max: 4_096,
             admin_connections_max: 16,
@@ -52,12 +46,10 @@ impl Limits {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let bounds = [
             ("sessions_max", self.sessions_max, 1, 4_096),
-            ("sessions_queued_max", self.sessions_queued_max, 1, 1 << 20),
             ("compute_permits", self.compute_permits, 0, 1_024),
             ("frame_bytes_max", self.frame_bytes_max, 1 << 20, 16 << 20),
             ("frames_kept_per_party", self.frames_kept_per_party, 64, 1 << 16),
             ("bytes_kept_per_party", self.bytes_kept_per_party, self.frame_bytes_max, 1 << 30),
-            ("bytes_kept_total", self.bytes_kept_total, self.bytes_kept_per_party, 1 << 32),
             ("requests_open_max", self.requests_open_max, 1, 1 << 20),
             ("admin_connections_max", self.admin_connections_max, 1, 1_024),
         ];

@@ -107,13 +107,11 @@ pub struct RawShelf {
     pub secp256k1_per_lane: u16,
     /// Finished Ed25519 keys kept per lane.
     pub ed25519_per_lane: u16,
-    /// Most key generations at a time.
-    pub generations_max: u16,
 }
 
 impl Default for RawShelf {
     fn default() -> Self {
-        Self { secp256k1_per_lane: 4, ed25519_per_lane: 4, generations_max: 2 }
+        Self { secp256k1_per_lane: 4, ed25519_per_lane: 4 }
     }
 }
 

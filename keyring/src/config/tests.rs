@@ -43,8 +43,8 @@ fn the_examples_limits_and_shelf_are_the_defaults() {
     let (written, defaults) = (example(), RawShelf::default());
     assert_eq!(written.limits, Limits::default());
     assert_eq!(
-        (written.shelf.secp256k1_per_lane, written.shelf.ed25519_per_lane, written.shelf.generations_max),
-        (defaults.secp256k1_per_lane, defaults.ed25519_per_lane, defaults.generations_max)
+        (written.shelf.secp256k1_per_lane, written.shelf.ed25519_per_lane),
+        (defaults.secp256k1_per_lane, defaults.ed25519_per_lane)
     );
 }
 
@@ -95,8 +95,6 @@ fn a_wrong_value_is_named_by_its_path() {
     assert_eq!(refused(|raw| raw.chain[0].endpoints[0] = "ftp://x".to_owned()), "chain[0].endpoints[0]");
     assert_eq!(refused(|raw| raw.chain[0].fee_floor_urock = u64::MAX), "chain[0].fee_ceiling_urock");
     assert_eq!(refused(|raw| raw.chain[0].poll_interval = Duration::from_secs(3_600)), "chain[0].poll_interval");
-    assert_eq!(refused(|raw| raw.shelf.generations_max = 0), "shelf.generations_max");
-    assert_eq!(refused(|raw| raw.limits.bytes_kept_total = 1), "limits.bytes_kept_total");
     assert_eq!(refused(|raw| raw.log.level = "keyring=loud".to_owned()), "log.level");
     assert_eq!(refused(|raw| raw.node.identity = SecretRef::Credential("../x".to_owned())), "node.identity");
 }

@@ -6,12 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use mpc_core::{PartyIndex, SessionId};
 
+use super::Bounds;
+
 /// Messages that wait for one live run; an honest run of 32 parties has a tenth of it.
 const LIVE_MESSAGES_MAX: usize = 4_096;
-/// Messages kept per peer for runs that are not begun here.
-const EARLY_MESSAGES_PER_PEER_MAX: usize = 512;
-/// Bytes of them per peer.
-const EARLY_BYTES_PER_PEER_MAX: usize = 8 << 20;
 /// Ended runs remembered, so that their late messages are not taken for early ones.
 const ENDED_MAX: usize = 4_096;
 
@@ -74,8 +72,10 @@ impl Mailbox {
 }
 
 /// All mailboxes of a driver.
-#[derive(Default)]
-pub(super) struct Mailboxes(Mutex<Offices>);
+pub(super) struct Mailboxes {
+    bounds: Bounds,
+    offices: Mutex<Offices>,
+}
 
 #[derive(Default)]
 struct Offices {
@@ -93,10 +93,17 @@ struct Early {
 }
 
 impl Mailboxes {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { bounds, offices: Mutex::default() }
+    }
+
     /// The mailbox of a new run, with what came early; `None` if there are too many or this session was here before.
-    pub(super) fn open(&self, session: SessionId, runs_max: usize) -> Option<Arc<Mailbox>> {
-        let mut offices = lock(&self.0);
-        if offices.live.len() >= runs_max || offices.live.contains_key(&session) || offices.ended.contains(&session) {
+    pub(super) fn open(&self, session: SessionId) -> Option<Arc<Mailbox>> {
+        let mut offices = lock(&self.offices);
+        if offices.live.len() >= self.bounds.runs_max
+            || offices.live.contains_key(&session)
+            || offices.ended.contains(&session)
+        {
             return None;
         }
         let mailbox = Arc::new(Mailbox::default());
@@ -110,16 +117,16 @@ impl Mailboxes {
     }
 
     pub(super) fn deliver(&self, session: SessionId, from: PartyIndex, body: Bytes) {
-        let mut offices = lock(&self.0);
+        let mut offices = lock(&self.offices);
         if let Some(mailbox) = offices.live.get(&session) {
             mailbox.put((from, body));
         } else if !offices.ended.contains(&session) {
-            offices.early.entry(from).or_default().put(session, body);
+            offices.early.entry(from).or_default().put(session, body, self.bounds);
         }
     }
 
     pub(super) fn cancel(&self, session: SessionId) {
-        let mut offices = lock(&self.0);
+        let mut offices = lock(&self.offices);
         if let Some(mailbox) = offices.live.get(&session) {
             mailbox.cancel();
         }
@@ -127,17 +134,17 @@ impl Mailboxes {
     }
 
     pub(super) fn close(&self, session: SessionId) {
-        lock(&self.0).end(session);
+        lock(&self.offices).end(session);
     }
 
     pub(super) fn live(&self) -> usize {
-        lock(&self.0).live.len()
+        lock(&self.offices).live.len()
     }
 
     /// Bytes kept for runs that are not begun here.
     #[cfg(test)]
     pub(super) fn early_bytes(&self) -> usize {
-        lock(&self.0).early.values().map(|early| early.bytes).sum()
+        lock(&self.offices).early.values().map(|early| early.bytes).sum()
     }
 }
 
@@ -159,10 +166,10 @@ impl Offices {
 }
 
 impl Early {
-    fn put(&mut self, session: SessionId, body: Bytes) {
+    fn put(&mut self, session: SessionId, body: Bytes, bounds: Bounds) {
         self.bytes += body.len();
         self.messages.push_back((session, body));
-        while self.messages.len() > EARLY_MESSAGES_PER_PEER_MAX || self.bytes > EARLY_BYTES_PER_PEER_MAX {
+        while self.messages.len() > bounds.early_messages_per_party || self.bytes > bounds.early_bytes_per_party {
             let Some((_, oldest)) = self.messages.pop_front() else { return };
             self.bytes -= oldest.len();
         }

@@ -35,6 +35,10 @@ impl Session for Toy {
     }
 }
 
+fn bounds(permits: usize) -> Bounds {
+    Bounds { runs_max: 64, permits, early_messages_per_party: 512, early_bytes_per_party: 8 << 20 }
+}
+
 fn session(name: u64) -> SessionId {
     SessionId::new([name as u8; 32])
 }
@@ -60,7 +64,7 @@ fn outcomes(events: &mut mpsc::Receiver<DriverEvent>, wanted: usize) -> BTreeMap
 
 #[test]
 fn a_run_that_waits_for_a_message_holds_no_permit() {
-    let (driver, mut events) = Driver::new(1);
+    let (driver, mut events) = Driver::new(bounds(1));
     let log = Arc::new(Mutex::new(Vec::new()));
     for name in 0..12 {
         let toy = Toy { name, messages: 1, log: log.clone() };
@@ -76,7 +80,7 @@ fn a_run_that_waits_for_a_message_holds_no_permit() {
 
 #[test]
 fn the_earliest_deadline_computes_first_and_ties_break_by_request() {
-    let (driver, mut events) = Driver::new(1);
+    let (driver, mut events) = Driver::new(bounds(1));
     let log = Arc::new(Mutex::new(Vec::new()));
     let (open, gate) = std::sync::mpsc::sync_channel::<()>(0);
     driver.start(session(200), priority(1, 0), move || {
@@ -100,19 +104,19 @@ fn the_earliest_deadline_computes_first_and_ties_break_by_request() {
 
 #[test]
 fn messages_that_come_before_their_run_are_delivered_at_its_start_and_late_ones_are_dropped() {
-    let (driver, mut events) = Driver::new(1);
+    let (driver, mut events) = Driver::new(bounds(1));
     let log = Arc::new(Mutex::new(Vec::new()));
     driver.deliver(session(1), PartyIndex::new(2), Bytes::from_static(b"early"));
     let toy = Toy { name: 1, messages: 1, log };
     driver.start(session(1), priority(1, 1), move || Ok(Box::new(toy)));
     assert_eq!(outcomes(&mut events, 1)[&session(1)], "done");
     driver.deliver(session(1), PartyIndex::new(2), Bytes::from_static(b"late"));
-    assert!(driver.mailboxes.open(session(1), RUNS_MAX).is_none(), "an ended session never begins again");
+    assert!(driver.mailboxes.open(session(1)).is_none(), "an ended session never begins again");
 }
 
 #[test]
 fn a_cancelled_run_says_nothing_more_and_a_panicking_one_is_reported() {
-    let (driver, mut events) = Driver::new(2);
+    let (driver, mut events) = Driver::new(bounds(2));
     let log = Arc::new(Mutex::new(Vec::new()));
     let waits = Toy { name: 1, messages: 1, log: log.clone() };
     driver.start(session(1), priority(1, 1), move || Ok(Box::new(waits)));
@@ -127,7 +131,7 @@ fn a_cancelled_run_says_nothing_more_and_a_panicking_one_is_reported() {
 
 #[test]
 fn what_peers_send_for_runs_that_never_begin_is_bounded() {
-    let (driver, _events) = Driver::new(1);
+    let (driver, _events) = Driver::new(bounds(1));
     for n in 0..5_000u64 {
         let mut name = [0; 32];
         name[..8].copy_from_slice(&n.to_be_bytes());

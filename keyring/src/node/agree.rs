@@ -89,10 +89,8 @@ impl Node {
     }
 
     pub(super) fn stored_record(&self, decree: &DecreeId) -> Result<Option<Record>, crate::store::StoreError> {
-        let damaged = || crate::store::StoreError::Damaged {
-            place: format!("decree/{decree}"),
-            what: "record does not decode",
-        };
+        let damaged =
+            || crate::store::StoreError::Damaged { place: format!("decree/{decree}"), what: "record does not decode" };
         self.memory
             .read(Table::Decree, &decree.to_bytes())?
             .map(|bytes| Record::decode(&bytes).map_err(|_| damaged()))
@@ -101,7 +99,8 @@ impl Node {
 
     fn tell_stored_decision(&mut self, to: PartyIndex, decree: DecreeId, record: &Record) {
         let Some(certificate) = record.decided.clone() else { return };
-        let ballot = certificate.accepts.iter().find_map(|envelope| envelope.about_decree().map(|(_, ballot, _)| ballot));
+        let ballot =
+            certificate.accepts.iter().find_map(|envelope| envelope.about_decree().map(|(_, ballot, _)| ballot));
         let Some(ballot) = ballot else { return };
         let answer = crate::decree::answer_digest(&decree, &certificate.answer);
         let stored = self.certificate_for(&decree, &certificate.answer);
@@ -124,11 +123,7 @@ impl Node {
     }
 
     /// Lets a decree act, then does what it says and writes what it became.
-    pub(super) fn with_live(
-        &mut self,
-        id: &DecreeId,
-        act: impl FnOnce(&mut Live, &View<'_>, &Self) -> Vec<Act>,
-    ) {
+    pub(super) fn with_live(&mut self, id: &DecreeId, act: impl FnOnce(&mut Live, &View<'_>, &Self) -> Vec<Act>) {
         let Some(mut live) = self.live.remove(id) else { return };
         let job = live.job.clone();
         let order = live.decree.order().to_vec();
@@ -288,9 +283,12 @@ impl Node {
 
     /// Time for every decree, in the order in which they are computed: earliest deadline first, ties by request.
     pub(super) fn tick_decrees(&mut self) {
-        let mut due: Vec<_> = self.live.values().filter(|live| !live.request.learning).map(|live| {
-            (live.job.deadline.unwrap_or(chain_client::Height(u64::MAX)), live.job.decree.clone())
-        }).collect();
+        let mut due: Vec<_> = self
+            .live
+            .values()
+            .filter(|live| !live.request.learning)
+            .map(|live| (live.job.deadline.unwrap_or(chain_client::Height(u64::MAX)), live.job.decree.clone()))
+            .collect();
         due.sort();
         for (_, id) in due {
             self.with_live(&id, |live, view, node| {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chain_client::{Height, Hint, LowWater, Reading, Request, RequestKind, Standing};
 use mpc_core::KeyId;
 
-use super::{ChainNews, Event as NodeEvent, Level, Live, LIVE_MAX, Node, Order};
+use super::{ChainNews, Event as NodeEvent, Level, Live, Node, Order};
 use crate::admission::{self, Job, Known, Sighting, Verdict};
 use crate::agreement::clock::Millis;
 use crate::agreement::{Decree, Record};
@@ -96,7 +96,7 @@ impl Node {
             let decree = decree_of(chain, &keyring, &request);
             listed.insert(decree.clone());
             let Some(side) = self.chains.get_mut(chain) else { return };
-            let room = side.examined.len() < LIVE_MAX && self.live.len() < LIVE_MAX;
+            let room = side.examined.len() < self.live_max && self.live.len() < self.live_max;
             let learning = self.live.get(&decree).is_some_and(|live| live.request.learning);
             if !room || (self.live.contains_key(&decree) && !learning) || !side.examined.insert(decree.clone()) {
                 continue;
@@ -235,7 +235,7 @@ impl Node {
     fn learn_owner(&mut self, sighting: &Sighting, key: KeyId) {
         let Some(chain_key) = &sighting.key else { return };
         let id = DecreeId { kind: Kind::Key, request: chain_key.id, ..sighting.decree.clone() };
-        if self.live.contains_key(&id) || self.live.len() >= LIVE_MAX {
+        if self.live.contains_key(&id) || self.live.len() >= self.live_max {
             return;
         }
         self.note(Level::Warn, Some(&sighting.decree), format!("{key:?} is ours; asking whose it is"));
@@ -266,7 +266,8 @@ impl Node {
     pub(super) fn decided(&mut self, id: &DecreeId, live: &mut Live) {
         live.request.state = live.request.state.clone().on(&Event::Decided);
         live.request.decided_after_ms.get_or_insert(self.now.saturating_sub(live.seen_at));
-        self.commitments.retain(|session, _| live.decree.record().entered.is_none_or(|(_, entered)| entered != *session));
+        self.commitments
+            .retain(|session, _| live.decree.record().entered.is_none_or(|(_, entered)| entered != *session));
         let Some(certificate) = live.decree.decision() else { return };
         let answer = match live.job.question().decided(&certificate.answer) {
             Ok(answer) => answer,

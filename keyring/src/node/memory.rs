@@ -23,10 +23,13 @@ impl Records for &dyn Store {
     }
 }
 
+/// What a record will hold once the next write is durable; `None` if it will be gone.
+type Change = Option<Zeroizing<Vec<u8>>>;
+
 /// The store and the entries that wait for the next write.
 pub(super) struct Memory {
     store: Arc<dyn Store>,
-    pending: BTreeMap<(Table, Vec<u8>), Option<Zeroizing<Vec<u8>>>>,
+    pending: BTreeMap<(Table, Vec<u8>), Change>,
 }
 
 impl Memory {

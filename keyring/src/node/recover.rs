@@ -62,6 +62,7 @@ impl Node {
             committee: setup.committee,
             keys_per_lane: setup.keys_per_lane,
             slots: setup.slots.max(1),
+            live_max: setup.live_max,
             memory: Memory::new(store.clone()),
             now,
             present: BTreeSet::from([setup.me]),
@@ -122,8 +123,7 @@ fn recover_stock(store: &dyn Store) -> Result<Stock, RecoverError> {
     let mut own = BTreeMap::new();
     for (name, bytes) in store.scan(Table::Stock, b"auxiliary/", None, 64)? {
         let Some(counter) = name.strip_prefix(b"auxiliary/").and_then(|rest| rest.try_into().ok()) else { continue };
-        let auxiliary =
-            AuxInfo::decode(&bytes).map_err(|_| RecoverError::Record("auxiliary data".to_owned()))?;
+        let auxiliary = AuxInfo::decode(&bytes).map_err(|_| RecoverError::Record("auxiliary data".to_owned()))?;
         own.insert(u64::from_be_bytes(counter), auxiliary.digest());
     }
     Ok(Stock::recovered(active, own))

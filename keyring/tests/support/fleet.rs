@@ -17,12 +17,12 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroizing;
 
-pub const CHAIN: &str = "zenrock";
+pub(crate) const CHAIN: &str = "zenrock";
 
-pub struct Fleet {
-    pub devnet: Devnet,
-    pub url: String,
-    pub keyring: String,
+pub(crate) struct Fleet {
+    pub(crate) devnet: Devnet,
+    pub(crate) url: String,
+    pub(crate) keyring: String,
     folder: tempfile::TempDir,
     running: Vec<Option<Running>>,
 }
@@ -32,7 +32,7 @@ fn account(name: &str) -> PartyAccount {
     PartyAccount::from_bytes(&Zeroizing::new(sha2::Sha256::digest(format!("test account {name}")).into())).unwrap()
 }
 
-pub fn user() -> PartyAccount {
+pub(crate) fn user() -> PartyAccount {
     account("user")
 }
 
@@ -42,7 +42,7 @@ fn randomness(seed: u64) -> Box<dyn Randomness> {
 
 impl Fleet {
     /// A chain with a keyring of `of` parties of which `need` sign, and all daemons running.
-    pub async fn start(need: u16, of: u16, block: Duration, lifetime_blocks: u64) -> Self {
+    pub(crate) async fn start(need: u16, of: u16, block: Duration, lifetime_blocks: u64) -> Self {
         let (admin, user) = (account("admin"), user());
         let people = [("admin", admin.address()), ("user", user.address())];
         let mut genesis = devnet::demo::genesis(CHAIN, &people);
@@ -59,7 +59,8 @@ impl Fleet {
 
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports(usize::from(of));
-        let identities: Vec<NodeIdentity> = (0..of).map(|i| NodeIdentity::generate(&mut *randomness(u64::from(i)))).collect();
+        let identities: Vec<NodeIdentity> =
+            (0..of).map(|i| NodeIdentity::generate(&mut *randomness(u64::from(i)))).collect();
         let entries = identities.iter().enumerate().map(|(i, identity)| RosterEntry {
             name: format!("party-{i}"),
             node_key: identity.public(),
@@ -86,20 +87,20 @@ impl Fleet {
         self.folder.path().join(format!("party-{party}"))
     }
 
-    pub async fn start_party(&mut self, party: usize) {
+    pub(crate) async fn start_party(&mut self, party: usize) {
         let config = Config::load(&self.party_folder(party).join("keyringd.toml")).unwrap();
         let primes = mpc_core::primes::prepared(party).unwrap();
         let app = App::build(config, &ProcessEnvironment, Some(primes)).await.unwrap();
         self.running[party] = Some(app.spawn().unwrap());
     }
 
-    pub async fn stop_party(&mut self, party: usize) {
+    pub(crate) async fn stop_party(&mut self, party: usize) {
         if let Some(running) = self.running[party].take() {
             running.drain(Duration::from_secs(10)).await.unwrap();
         }
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         for party in 0..self.running.len() {
             self.stop_party(party).await;
         }
@@ -107,7 +108,7 @@ impl Fleet {
     }
 
     /// Waits until the running daemons satisfy a condition on their nodes.
-    pub async fn until(&self, what: &str, is: impl Fn(&keyring::node::Node) -> bool + Send + Sync + 'static) {
+    pub(crate) async fn until(&self, what: &str, is: impl Fn(&keyring::node::Node) -> bool + Send + Sync + 'static) {
         let is = Arc::new(is);
         let patience = async {
             for running in self.running.iter().flatten() {
@@ -138,7 +139,10 @@ fn write_party(folder: &Path, party: usize, identity: &NodeIdentity, url: &str, 
     secret("account", &sha2::Sha256::digest(format!("test account party {party}")));
     secret("store.key", &[party as u8 + 1; 32]);
     let unlock = Unlock::KeyFile(Zeroizing::new([party as u8 + 1; 32]));
-    drop(RocksStore::create(&own.join("data"), &unlock, Argon2Cost::default(), randomness(1_000 + party as u64)).unwrap());
+    drop(
+        RocksStore::create(&own.join("data"), &unlock, Argon2Cost::default(), randomness(1_000 + party as u64))
+            .unwrap(),
+    );
     let text = format!(
         r#"
 [node]
