@@ -51,7 +51,7 @@ fn the_examples_limits_and_shelf_are_the_defaults() {
 #[test]
 fn the_manual_and_the_example_name_every_field() {
     let fields = fields(&example());
-    assert!(fields.len() > 30, "the walk finds the fields: {fields:?}");
+    assert!(fields.len() >= 30, "the walk finds the fields: {fields:?}");
     for (section, name) in fields {
         let heading = MANUAL
             .split("\n## ")
