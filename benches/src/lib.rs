@@ -57,11 +57,14 @@ impl Measurement for ThreadTime {
     }
 }
 
-/// Criterion on thread time, with few samples.
+/// Criterion on thread time, with few samples and no plots.
 pub fn criterion() -> Criterion<ThreadTime> {
     Criterion::default()
         .with_measurement(ThreadTime)
         .sample_size(20)
+        // Resampling and plotting would take longer than measuring.
+        .nresamples(10_000)
+        .without_plots()
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args()
