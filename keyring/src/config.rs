@@ -197,13 +197,6 @@ impl RawConfig {
     }
 }
 
-impl NodeConfig {
-    /// The store's own folder.
-    pub fn store_folder(&self) -> PathBuf {
-        self.data_dir.join("store")
-    }
-}
-
 impl StoreConfig {
     /// Reads what opens the store.
     ///

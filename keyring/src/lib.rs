@@ -14,6 +14,7 @@
 //! | [`config`] | one file, checked once |
 //! | [`admin`] | what an operator may ask a running node |
 //! | [`report`], [`logging`] | errors and lines, at the edge |
+//! | [`cli`], [`harden`] | the commands; what the process asks of the system |
 //! | [`runs`], [`driver`] | sessions begun and driven on threads of their own |
 //! | [`clock`], [`tag`], [`tasks`] | time and chance; hash domains; where tasks are born |
 
@@ -23,11 +24,13 @@ pub mod admin;
 pub mod admission;
 pub mod agreement;
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod committee;
 pub mod config;
 pub mod decree;
 pub mod driver;
+pub mod harden;
 pub mod identity;
 pub mod logging;
 pub mod message;

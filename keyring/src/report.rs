@@ -6,6 +6,7 @@
 //! | 70 | an invariant is broken, or the store is damaged or does not write: look before starting again |
 //! | 1 | everything else |
 
+use crate::app::BuildError;
 use crate::config::{ConfigError, SecretError};
 use crate::identity::IdentityError;
 use crate::roster::RosterError;
@@ -101,6 +102,14 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
     if error.is::<StoreError>() || error.is::<Broken>() {
         return Some(Exit::Broken);
     }
+    match error.downcast_ref::<BuildError>() {
+        Some(BuildError::Name { .. } | BuildError::Account { .. } | BuildError::Endpoint { .. }) => {
+            return Some(Exit::Misused);
+        }
+        Some(BuildError::Recover(_)) => return Some(Exit::Broken),
+        // The cause decides.
+        _ => {}
+    }
     error.downcast_ref::<OpenError>().map(|error| match error {
         OpenError::Header { .. } | OpenError::Store(_) => Exit::Broken,
         OpenError::Path { .. } | OpenError::InUse { .. } => Exit::Failed,
@@ -134,6 +143,9 @@ mod tests {
         assert_eq!(wrapped(StoreError::Halted).exit(), Exit::Broken);
         assert_eq!(wrapped(SecretError::Unsupported).exit(), Exit::Misused);
         assert_eq!(wrapped(Broken("x".to_owned())).exit(), Exit::Broken);
+        let name = BuildError::Name { configured: "alpha".to_owned(), listed: "beta".to_owned() };
+        assert_eq!(Report::from(name).exit(), Exit::Misused);
+        assert_eq!(Report::from(BuildError::Open(OpenError::WrongKey)).exit(), Exit::Misused);
         assert_eq!(Report::from("anything").exit(), Exit::Failed);
     }
 

@@ -35,7 +35,7 @@ pub struct RawConfig {
 pub struct RawNode {
     /// The name of this party in the roster.
     pub name: String,
-    /// Folder of store, lock and admin socket. Mode 0700.
+    /// Folder of the store and, by default, the admin socket. Mode 0700.
     pub data_dir: PathBuf,
     /// The roster that all parties signed.
     pub roster: PathBuf,

@@ -1,0 +1,135 @@
+//! The command line: one file per command, and the edge where errors become exit codes.
+//!
+//! People get tables, programs get the same facts with `--json`. Results go to standard output, logs and errors to
+//! standard error.
+
+mod ask;
+#[cfg(feature = "devnet")]
+pub mod devnet;
+mod init;
+mod run;
+mod table;
+
+use crate::report::{Exit, Report};
+use clap::{Args, Parser, Subcommand};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// One party of an off-chain MPC keyring.
+#[derive(Debug, Parser)]
+#[command(name = "keyringd", version, about)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make this party's store, and its node identity if it has none.
+    Init(ConfigArgs),
+    /// Be this party, until SIGTERM or Ctrl-C.
+    Run(run::RunArgs),
+    /// Tell who the running node is and how it is doing.
+    Status(ask::AskArgs),
+    /// List the keys that the running node holds a share of.
+    Keys(ask::ListArgs),
+    /// List the requests that the running node knows.
+    Requests(ask::RequestsArgs),
+    /// Tell why one request stands where it stands.
+    Why(ask::WhyArgs),
+    /// A development chain and a whole keyring on this machine, in one command.
+    #[cfg(feature = "devnet")]
+    Devnet(devnet::DevnetArgs),
+}
+
+/// Which configuration.
+#[derive(Args, Clone, Debug)]
+struct ConfigArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "KEYRINGD_CONFIG", default_value = "/etc/keyringd/keyringd.toml")]
+    config: PathBuf,
+}
+
+/// Reads the process's arguments, does what they say, tells what went wrong.
+pub fn main() -> ExitCode {
+    let command = match CommandLine::try_parse() {
+        Ok(line) => line.command,
+        Err(told) => {
+            // Help and version are answers; everything else is a misuse.
+            let code = if told.use_stderr() { Exit::Misused.into() } else { ExitCode::SUCCESS };
+            return told.print().map_or(ExitCode::FAILURE, |()| code);
+        }
+    };
+    perform(command).unwrap_or_else(|report| {
+        // Where even standard error is gone, the exit code still tells.
+        let _gone = writeln!(std::io::stderr(), "keyringd: {report}");
+        report.exit().into()
+    })
+}
+
+fn perform(command: Command) -> Result<ExitCode, Report> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Init(args) => init::init(&args)?,
+            Command::Run(args) => run::run(args).await?,
+            Command::Status(args) => ask::status(&args).await?,
+            Command::Keys(args) => ask::keys(&args).await?,
+            Command::Requests(args) => ask::requests(&args).await?,
+            Command::Why(args) => ask::why(&args).await?,
+            #[cfg(feature = "devnet")]
+            Command::Devnet(args) => return Ok(devnet_code(devnet::run(args).await?)),
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+#[cfg(feature = "devnet")]
+fn devnet_code(outcome: devnet::Outcome) -> ExitCode {
+    match outcome {
+        devnet::Outcome::Well => ExitCode::SUCCESS,
+        devnet::Outcome::Failed | devnet::Outcome::Interrupted => Exit::Failed.into(),
+    }
+}
+
+/// Writes a result. A reader that has seen enough is no error.
+fn say(text: &str) -> Result<(), Report> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_takes_a_secret() {
+        for command in CommandLine::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                let name = argument.get_id().as_str();
+                let names_a_secret =
+                    ["password", "passphrase", "secret", "seed", "private"].iter().any(|word| name.contains(word));
+                assert!(!names_a_secret, "{} takes {name}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_that_tells_facts_has_a_form_for_programs() {
+        for name in ["status", "keys", "requests", "why"] {
+            let line = CommandLine::command();
+            let command = line.find_subcommand(name).unwrap();
+            assert!(command.get_arguments().any(|argument| argument.get_id() == "json"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Facts as tables for people.
+
+use crate::admin::proto::{Chain, Endpoint, Key, KeysReply, Lane, Peer, Request, RequestsReply, StatusReply, WhyReply};
+use comfy_table::{Table, presets};
+use std::fmt::Display;
+
+/// Stands in for what is not known.
+const NOTHING: &str = "-";
+
+pub(super) fn status(status: &StatusReply) -> String {
+    let StatusReply { name, party, epoch, need, of, quorum, .. } = status;
+    let ready = if status.ready { "yes".to_owned() } else { format!("no: {}", status.not_ready.join("; ")) };
+    let development = if status.development { ", with development shortcuts: never for money" } else { "" };
+    let roster = format!("epoch {epoch}, {need} of {of}, quorum {quorum}, {}", short(&status.roster));
+    let text = lines(&[
+        ("party", format!("{name} (place {party})")),
+        ("ready", ready),
+        ("roster", roster),
+        ("journal", format!("position {}, head {}", status.journal_position, short(&status.journal_head))),
+        ("work", format!("{} open requests, {} runs", status.requests_open, status.runs)),
+        ("program", format!("{}, up {}{development}", status.version, span(status.uptime_ms))),
+    ]);
+    let tables = [peers(&status.peers), chains(&status.chains), endpoints(&status.chains), shelf(&status.shelf)];
+    tables.iter().filter(|table| !table.is_empty()).fold(text, |text, table| format!("{text}\n{}\n", table.trim_fmt()))
+}
+
+pub(super) fn keys(reply: &KeysReply) -> String {
+    let mut table = table(["key", "suite", "state", "lane", "epoch", "request", "public key"]);
+    for Key { id, suite, public_key, epoch, lane, state, request } in &reply.keys {
+        let (lane, epoch) = (lane.to_string(), epoch.to_string());
+        table.add_row([short(id), suite.clone(), state.clone(), lane, epoch, known(request), public_key.clone()]);
+    }
+    listed(&table, reply.keys.last().map(|key| key.id.as_str()), reply.more)
+}
+
+pub(super) fn requests(reply: &RequestsReply) -> String {
+    let header =
+        ["request", "state", "attempt", "seen", "deadline", "decided ms", "broadcast ms", "transaction", "reason"];
+    let mut table = table(header);
+    for request in &reply.requests {
+        table.add_row([
+            request.name.clone(),
+            request.state.clone(),
+            request.attempt.to_string(),
+            request.seen.to_string(),
+            height(request.deadline),
+            maybe(request.decided_after_ms),
+            maybe(request.broadcast_after_ms),
+            short(&request.transaction),
+            known(&request.reason),
+        ]);
+    }
+    listed(&table, reply.requests.last().map(|request| request.name.as_str()), reply.more)
+}
+
+pub(super) fn why(reply: &WhyReply) -> String {
+    let mut facts = reply.request.as_ref().map(request_facts).unwrap_or_default();
+    facts.extend(reply.lines.iter().map(|line| (line.about.as_str(), line.text.clone())));
+    lines(&facts)
+}
+
+fn request_facts(request: &Request) -> Vec<(&str, String)> {
+    vec![
+        ("request", request.name.clone()),
+        ("state", request.state.clone()),
+        ("reason", known(&request.reason)),
+        ("attempt", request.attempt.to_string()),
+        ("seen at height", request.seen.to_string()),
+        ("deadline", height(request.deadline)),
+        ("decided after ms", maybe(request.decided_after_ms)),
+        ("broadcast after ms", maybe(request.broadcast_after_ms)),
+        ("transaction", known(&request.transaction)),
+    ]
+}
+
+fn peers(peers: &[Peer]) -> Table {
+    let header = ["peer", "place", "link", "round trip", "clock", "queued", "frames in", "frames out", "fault"];
+    let mut table = table(header);
+    for peer in peers {
+        let milliseconds = |us: u64| format!("{}.{} ms", us / 1_000, us % 1_000 / 100);
+        table.add_row([
+            peer.name.clone(),
+            peer.party.to_string(),
+            if peer.up { "up" } else { "down" }.to_owned(),
+            maybe(peer.round_trip_us.map(milliseconds)),
+            maybe(peer.clock_offset_ms.map(|ms| format!("{ms:+} ms"))),
+            peer.queued_frames.to_string(),
+            peer.frames_in.to_string(),
+            peer.frames_out.to_string(),
+            known(&peer.fault),
+        ]);
+    }
+    table
+}
+
+fn chains(chains: &[Chain]) -> Table {
+    let mut table = table(["chain", "height", "account", "in flight", "waiting", "publishes"]);
+    for chain in chains {
+        let publishes = if chain.halted.is_empty() { "yes".to_owned() } else { format!("no: {}", chain.halted) };
+        table.add_row([
+            chain.id.clone(),
+            height(chain.height),
+            chain.account.clone(),
+            chain.outbox_in_flight.to_string(),
+            chain.outbox_waiting.to_string(),
+            publishes,
+        ]);
+    }
+    table
+}
+
+fn endpoints(chains: &[Chain]) -> Table {
+    let mut table = table(["endpoint", "chain", "height", "failures", "state"]);
+    for chain in chains {
+        for Endpoint { name, height: shown, failures, resting } in &chain.endpoints {
+            let state = if *resting { "resting" } else { "in use" }.to_owned();
+            table.add_row([name.clone(), chain.id.clone(), height(*shown), failures.to_string(), state]);
+        }
+    }
+    table
+}
+
+fn shelf(lanes: &[Lane]) -> Table {
+    let mut table = table(["shelf lane", "suite", "free keys"]);
+    for Lane { party, suite, free } in lanes {
+        table.add_row([party.to_string(), suite.clone(), free.to_string()]);
+    }
+    table
+}
+
+// === pieces ===
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header);
+    table
+}
+
+fn listed(table: &Table, last: Option<&str>, more: bool) -> String {
+    let text = if table.is_empty() { "none".to_owned() } else { table.trim_fmt() };
+    match last {
+        Some(last) if more => format!("{text}\nmore: --after {last}\n"),
+        _ => format!("{text}\n"),
+    }
+}
+
+fn lines(facts: &[(&str, String)]) -> String {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    facts.iter().map(|(name, fact)| format!("{name:<width$}  {fact}\n")).collect()
+}
+
+fn short(hex: &str) -> String {
+    match hex.get(..12) {
+        Some(begin) if hex.len() > 16 => format!("{begin}…"),
+        _ => known(hex),
+    }
+}
+
+fn known(text: &str) -> String {
+    if text.is_empty() { NOTHING.to_owned() } else { text.to_owned() }
+}
+
+fn maybe(value: Option<impl Display>) -> String {
+    value.map_or(NOTHING.to_owned(), |value| value.to_string())
+}
+
+fn height(height: u64) -> String {
+    if height == 0 { NOTHING.to_owned() } else { height.to_string() }
+}
+
+fn span(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, seconds) => format!("{seconds} s"),
+        (0, 0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (0, hours, minutes, _) => format!("{hours} h {minutes} min"),
+        (days, hours, ..) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::proto::Line;
+
+    #[test]
+    fn a_node_that_does_not_contribute_says_so_and_why() {
+        let told = status(&StatusReply {
+            name: "alpha".to_owned(),
+            not_ready: vec!["chain zenrock was not read yet".to_owned()],
+            peers: vec![Peer { name: "beta".to_owned(), round_trip_us: Some(1_250), ..Peer::default() }],
+            ..StatusReply::default()
+        });
+        assert!(told.contains("ready    no: chain zenrock was not read yet"), "{told}");
+        assert!(told.contains("beta") && told.contains("down") && told.contains("1.2 ms"), "{told}");
+    }
+
+    #[test]
+    fn a_list_with_more_tells_how_to_go_on_and_an_empty_one_says_so() {
+        let seven = Request { name: "zenrock/key/7".to_owned(), ..Request::default() };
+        let told = requests(&RequestsReply { requests: vec![seven], more: true });
+        assert!(told.ends_with("more: --after zenrock/key/7\n"), "{told}");
+        assert_eq!(requests(&RequestsReply::default()), "none\n");
+        assert_eq!(keys(&KeysReply::default()), "none\n");
+    }
+
+    #[test]
+    fn why_tells_its_lines_in_their_order() {
+        let line = |about: &str, text: &str| Line { about: about.to_owned(), text: text.to_owned() };
+        let told = why(&WhyReply {
+            request: Some(Request { state: "parked".to_owned(), ..Request::default() }),
+            lines: vec![line("attempt 0", "led by beta"), line("attempt 1", "led by gamma")],
+        });
+        assert!(told.find("parked") < told.find("led by beta"), "{told}");
+        assert!(told.find("led by beta") < told.find("led by gamma"), "{told}");
+    }
+
+    #[test]
+    fn spans_are_told_as_people_say_them() {
+        let told = [5_000, 65_000, 3_700_000, 90_000_000].map(span);
+        assert_eq!(told, ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]);
+    }
+}
