@@ -310,10 +310,9 @@ impl Chain {
         let transactions = self.mempool.drain();
         let results: Vec<_> =
             transactions.iter().map(|transaction| self.deliver(&mut state, height, transaction)).collect();
-        let hashes: Vec<_> = transactions.iter().map(|transaction| transaction.hash).collect();
         let previous = self.last_hash();
-        let hash = block::hash(&self.rules.chain_id, height, time, &previous, &hashes);
-        let outcome = BlockOutcome { height, time, hash, transactions: results, events };
+        let mut outcome = BlockOutcome { height, time, hash: [0; 32], transactions: results, events };
+        outcome.hash = block::hash(&self.rules.chain_id, &previous, &outcome);
         self.commit(Block { outcome: outcome.clone(), previous, transactions, system, state });
         Ok(outcome)
     }

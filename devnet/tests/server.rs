@@ -232,6 +232,42 @@ async fn a_node_that_lags_takes_what_the_others_know_to_be_spent() {
 }
 
 #[tokio::test]
+async fn the_command_serves_a_genesis_of_accounts_whose_keys_nobody_has() {
+    let folder = tempfile::tempdir().expect("folder");
+    let genesis = folder.path().join("genesis.json");
+    let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain-client/tests/fixtures/zrchain/genesis.json");
+    std::fs::copy(recorded, &genesis).expect("genesis");
+    // A port that was free a moment ago.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port");
+    let args = devnet::chain_only::ChainOnlyArgs {
+        genesis,
+        grpc: vec![address],
+        block_interval: Duration::from_millis(20),
+        data: Some(folder.path().join("data")),
+    };
+    let mut command = tokio::task::JoinSet::new();
+    command.spawn(devnet::chain_only::chain_only(args));
+    let url = format!("http://{address}");
+    let connect = async {
+        loop {
+            match Channel::from_shared(url.clone()).expect("url").connect().await {
+                Ok(channel) => return channel,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let channel = tokio::time::timeout(PATIENCE, connect).await.expect("it listens");
+    let asked = QueryBalanceRequest {
+        address: "zen1mhy0fe2zr9gegp6wtg5qpakx8p85c6z87d4h3p".to_owned(),
+        denom: "urock".to_owned(),
+    };
+    let balance = BankClient::new(channel).balance(asked).await.expect("balance").into_inner().balance;
+    assert_eq!(balance.expect("balance").amount, "1");
+    command.shutdown().await;
+    assert!(folder.path().join("data/blocks.log").exists());
+}
+
+#[tokio::test]
 async fn a_stalled_chain_is_freed_by_emptying_its_mempool() {
     let devnet = started(options()).await;
     let handle = devnet.handle();

@@ -160,6 +160,14 @@ mod tests {
     }
 
     #[test]
+    fn a_private_key_leads_to_its_account() {
+        let secret = hex::decode("9968bbba9bb6bc3674fd806c4b987e9a65a0f93b91eb0c81edeb210310b43852").expect("hex");
+        let key = k256::ecdsa::SigningKey::from_slice(&secret).expect("a scalar");
+        let public = key.verifying_key().to_encoded_point(true);
+        assert_eq!(Address::of_public_key(public.as_bytes()).text(), "zen13y3tm68gmu9kntcxwvmue82p6akacnpt2v7nty");
+    }
+
+    #[test]
     fn a_keyring_is_an_account_and_a_workspace_is_none() {
         assert!(Address::parse(&keyring_of(1)).is_ok());
         assert!(Address::parse(&workspace_of(1)).is_err());

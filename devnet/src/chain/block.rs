@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message;
 use prost_types::{Any, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -64,17 +65,30 @@ pub(crate) struct Block {
     pub(crate) state: State,
 }
 
-/// The hash of a block: all that it is, and all before it.
-pub(crate) fn hash(chain_id: &str, height: u64, time: Duration, previous: &[u8; 32], txs: &[TxHash]) -> [u8; 32] {
+/// The hash of a block: its place, its inputs, what came of them, and all before it.
+pub(crate) fn hash(chain_id: &str, previous: &[u8; 32], outcome: &BlockOutcome) -> [u8; 32] {
     let mut hasher = Sha256::new();
-    hasher.update((chain_id.len() as u64).to_be_bytes());
-    hasher.update(chain_id);
-    hasher.update(height.to_be_bytes());
-    hasher.update(time.as_nanos().to_be_bytes());
-    hasher.update(previous);
-    hasher.update((txs.len() as u64).to_be_bytes());
-    for tx in txs {
-        hasher.update(tx);
+    let mut put = |bytes: &[u8]| {
+        hasher.update((bytes.len() as u64).to_be_bytes());
+        hasher.update(bytes);
+    };
+    put(chain_id.as_bytes());
+    put(previous);
+    put(&outcome.height.to_be_bytes());
+    put(&outcome.time.as_nanos().to_be_bytes());
+    for event in &outcome.events {
+        put(&event.to_proto().encode_to_vec());
+    }
+    for result in &outcome.transactions {
+        put(&result.hash);
+        put(&result.code.to_be_bytes());
+        put(&result.gas_used.to_be_bytes());
+        for response in &result.responses {
+            put(&response.encode_to_vec());
+        }
+        for event in &result.events {
+            put(&event.to_proto().encode_to_vec());
+        }
     }
     hasher.finalize().into()
 }

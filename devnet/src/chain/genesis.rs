@@ -258,9 +258,12 @@ impl Genesis {
         if self.chain_id.is_empty() {
             return Err(invalid("chain_id".into(), "empty".into()));
         }
+        let mut known = BTreeSet::new();
         for (place, account) in self.accounts.iter().enumerate() {
             let what = || format!("account {}", account.address);
-            Address::parse(&account.address).map_err(|why| invalid(what(), why))?;
+            if !known.insert(Address::parse(&account.address).map_err(|why| invalid(what(), why))?) {
+                return Err(invalid(what(), "listed twice".into()));
+            }
             if account.number != place as u64 {
                 return Err(invalid(what(), format!("number {} at place {place}", account.number)));
             }

@@ -1,6 +1,6 @@
 //! "Unsigned plus" Bitcoin transactions: segwit encoding whose witness holds, per input, what signing needs.
 //!
-//! Witness items: [0] amount as 8 bytes little-endian, [1] public key, [2] output script; more are ignored. No ordinary
+//! Witness items: amount as 8 bytes little-endian, public key, output script; more are ignored. No ordinary
 //! parser takes them for what they are, hence this one. Each input gives its BIP-143 digest for SIGHASH_ALL.
 
 use sha2::{Digest, Sha256};
