@@ -12,7 +12,7 @@ use keyring::clock::Randomness;
 use keyring::config::{Config, ProcessEnvironment};
 use keyring::identity::NodeIdentity;
 use keyring::roster::{RosterEntry, RosterFile};
-use keyring::store::{Argon2Cost, RocksStore, Unlock};
+use keyring::store::{Argon2Cost, Entry, RocksStore, Store as _, Table, Unlock};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroizing;
@@ -41,8 +41,9 @@ fn randomness(seed: u64) -> Box<dyn Randomness> {
 }
 
 impl Fleet {
-    /// A chain with a keyring of `of` parties of which `need` sign, and all daemons running.
-    pub(crate) async fn start(need: u16, of: u16, block: Duration, lifetime_blocks: u64) -> Self {
+    /// A chain with a keyring of `of` parties of which `need` sign, and all daemons running. With `dealt`, auxiliary data
+    /// comes from a dealer and is in force at once; without, the daemons make it, which takes half a minute.
+    pub(crate) async fn start(need: u16, of: u16, block: Duration, lifetime_blocks: u64, dealt: bool) -> Self {
         let (admin, user) = (account("admin"), user());
         let people = [("admin", admin.address()), ("user", user.address())];
         let mut genesis = devnet::demo::genesis(CHAIN, &people);
@@ -72,8 +73,14 @@ impl Fleet {
             roster.sign(identity).unwrap();
         }
         std::fs::write(folder.path().join("roster.toml"), roster.to_toml().unwrap()).unwrap();
+        let engine = mpc_core::Cggmp24::standard();
+        let mut dealer = mpc_core::testing::Committee::new(&engine, need, of, 1);
+        if dealt {
+            dealer.deal_aux();
+        }
         for (i, identity) in identities.iter().enumerate() {
-            write_party(folder.path(), i, identity, &url, &keyring, ports[i]);
+            let auxiliary = dealer.aux(mpc_core::PartyIndex::new(i as u16));
+            write_party(folder.path(), i, identity, (&url, &keyring), ports[i], auxiliary.as_deref());
         }
         let running = (0..of).map(|_| None).collect();
         let mut fleet = Self { devnet, url, keyring, folder, running };
@@ -107,6 +114,17 @@ impl Fleet {
         self.devnet.stop().await;
     }
 
+    /// Signing runs that any running daemon has ever entered, each counted once.
+    pub(crate) async fn signing_runs(&self) -> usize {
+        let mut runs = std::collections::BTreeSet::new();
+        for running in self.running.iter().flatten() {
+            let entered = running.inbox().look(|_, store| store.scan(Table::Session, b"", None, 10_000).unwrap()).await;
+            // Stock runs are marked with one word, signing runs with their decree.
+            runs.extend(entered.unwrap().into_iter().filter(|(_, what)| what.len() > 16).map(|(session, _)| session));
+        }
+        runs.len()
+    }
+
     /// Waits until the running daemons satisfy a condition on their nodes.
     pub(crate) async fn until(&self, what: &str, is: impl Fn(&keyring::node::Node) -> bool + Send + Sync + 'static) {
         let is = Arc::new(is);
@@ -125,7 +143,14 @@ impl Fleet {
     }
 }
 
-fn write_party(folder: &Path, party: usize, identity: &NodeIdentity, url: &str, keyring: &str, port: u16) {
+fn write_party(
+    folder: &Path,
+    party: usize,
+    identity: &NodeIdentity,
+    (url, keyring): (&str, &str),
+    port: u16,
+    auxiliary: Option<&mpc_core::AuxInfo>,
+) {
     use std::os::unix::fs::PermissionsExt as _;
     let own = folder.join(format!("party-{party}"));
     std::fs::create_dir(&own).unwrap();
@@ -139,10 +164,18 @@ fn write_party(folder: &Path, party: usize, identity: &NodeIdentity, url: &str, 
     secret("account", &sha2::Sha256::digest(format!("test account party {party}")));
     secret("store.key", &[party as u8 + 1; 32]);
     let unlock = Unlock::KeyFile(Zeroizing::new([party as u8 + 1; 32]));
-    drop(
-        RocksStore::create(&own.join("data"), &unlock, Argon2Cost::default(), randomness(1_000 + party as u64))
-            .unwrap(),
-    );
+    let seed = 1_000 + party as u64;
+    let store = RocksStore::create(&own.join("data"), &unlock, Argon2Cost::default(), randomness(seed)).unwrap();
+    if let Some(auxiliary) = auxiliary {
+        let key = keyring::node::auxiliary_key(1);
+        let active = postcard::to_stdvec(&(1u64, auxiliary.digest())).unwrap();
+        let entries = [
+            Entry::put(Table::Stock, key, auxiliary.encode().to_vec()),
+            Entry::put(Table::Stock, *b"auxiliary/active", active),
+        ];
+        store.append(&entries).unwrap();
+    }
+    drop(store);
     let text = format!(
         r#"
 [node]

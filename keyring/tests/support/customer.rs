@@ -1,0 +1,110 @@
+//! A customer of the keyring, at work through ordinary transactions.
+
+use std::time::Duration;
+
+use chain_client::proto::zrchain::treasury::{
+    MsgNewKeyRequest, MsgNewKeyRequestResponse, MsgNewSignatureRequest, MsgNewSignatureRequestResponse,
+};
+use chain_client::{ChainId, Charge, Endpoint, PartyAccount, Request, RequestId, Seat, Settings, Status, ZrChain, tx};
+use prost::Name;
+
+use super::fleet::{CHAIN, Fleet, user};
+
+const PATIENCE: Duration = Duration::from_secs(100);
+
+pub(crate) struct Customer {
+    chain: ZrChain,
+    account: PartyAccount,
+    keyring: String,
+    workspace: String,
+}
+
+impl Customer {
+    pub(crate) async fn of(fleet: &Fleet) -> Self {
+        let endpoint = Endpoint::at(&fleet.url.parse().unwrap()).unwrap();
+        let id = ChainId::new(CHAIN).unwrap();
+        let chain = ZrChain::new(id, fleet.keyring.clone(), vec![endpoint], Settings::default());
+        let user = devnet::demo::User::connect(&fleet.url, CHAIN, &fleet.keyring, user()).await.unwrap();
+        let workspace = user.workspace().to_owned();
+        Self { chain, account: super::fleet::user(), keyring: fleet.keyring.clone(), workspace }
+    }
+
+    /// Sends messages as one transaction each, one behind the other, and waits for all.
+    async fn send<M: Name, R: Name + Default>(&self, messages: Vec<M>, gas_limit: u64) -> Vec<R> {
+        let facts = self.chain.account(self.account.address()).await.unwrap().value.unwrap();
+        let charge = Charge { gas_limit, fee_urock: 1_000_000 };
+        let mut hashes = Vec::new();
+        for (sequence, message) in (facts.sequence..).zip(&messages) {
+            let seat = Seat { chain: ChainId::new(CHAIN).unwrap(), account_number: facts.number, sequence };
+            let signed = tx::sign_messages(&self.account, &seat, vec![tx::any(message)], charge);
+            let hint = self.chain.broadcast(&signed).await;
+            assert!(matches!(hint, chain_client::Hint::Taken), "{hint:?}");
+            hashes.push(signed.hash);
+        }
+        let mut responses = Vec::new();
+        for hash in hashes {
+            let receipt = loop {
+                if let Some(receipt) = self.chain.receipt(hash).await.unwrap() {
+                    break receipt;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            };
+            assert_eq!(receipt.code, 0, "{}", receipt.log);
+            responses.push(receipt.response::<R>().unwrap());
+        }
+        responses
+    }
+
+    pub(crate) async fn ask_keys(&self, kinds: &[&str]) -> Vec<RequestId> {
+        let message = |kind: &&str| MsgNewKeyRequest {
+            creator: self.account.address().to_owned(),
+            workspace_addr: self.workspace.clone(),
+            keyring_addr: self.keyring.clone(),
+            key_type: (*kind).to_owned(),
+            ..Default::default()
+        };
+        let made: Vec<MsgNewKeyRequestResponse> = self.send(kinds.iter().map(message).collect(), 250_000).await;
+        made.into_iter().map(|made| RequestId::key(made.key_req_id)).collect()
+    }
+
+    /// One request per payload, all by one key.
+    pub(crate) async fn ask_signatures(&self, key: RequestId, payloads: &[Vec<u8>]) -> Vec<RequestId> {
+        let message = |payload: &Vec<u8>| MsgNewSignatureRequest {
+            creator: self.account.address().to_owned(),
+            key_ids: vec![key.number],
+            data_for_signing: hex::encode(payload),
+            ..Default::default()
+        };
+        let made: Vec<MsgNewSignatureRequestResponse> =
+            self.send(payloads.iter().map(message).collect(), 300_000).await;
+        made.into_iter().map(|made| RequestId::signature(made.sig_req_id)).collect()
+    }
+
+    pub(crate) async fn look(&self, id: RequestId) -> Request {
+        self.chain.request(id, None).await.unwrap().value.unwrap()
+    }
+
+    /// Waits until all are closed, one way or the other.
+    pub(crate) async fn outcomes(&self, ids: &[RequestId]) -> Vec<Request> {
+        let mut outcomes = Vec::new();
+        for id in ids {
+            let closed = async {
+                loop {
+                    let request = self.look(*id).await;
+                    if !request.status.is_open() {
+                        return request;
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            };
+            outcomes.push(tokio::time::timeout(PATIENCE, closed).await.expect("requests end"));
+        }
+        outcomes
+    }
+
+    pub(crate) async fn all_fulfilled(&self, ids: &[RequestId]) {
+        for request in self.outcomes(ids).await {
+            assert_eq!(request.status, Status::Fulfilled, "{}: {}", request.id, request.reject_reason);
+        }
+    }
+}
