@@ -279,7 +279,7 @@ pub struct Live {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum RunOf {
     Sign(DecreeId),
-    Key { lane: PartyIndex, began: Millis },
+    Key { lane: PartyIndex, counter: u64, began: Millis },
     Auxiliary { counter: u64, began: Millis },
 }
 
@@ -318,6 +318,8 @@ pub struct Node {
     shelf: Shelf,
     /// Keys named in own proposals that are not bound yet.
     promised_keys: BTreeSet<KeyId>,
+    /// Runs named in own proposals that are not entered yet.
+    promised_runs: BTreeSet<SessionId>,
     stock: Stock,
     chains: BTreeMap<String, ChainSide>,
     effects: Effects,
@@ -382,7 +384,7 @@ impl Node {
     fn link_down(&mut self, peer: PartyIndex) {
         if peer != self.me && self.present.remove(&peer) {
             self.round_trips.remove(&peer);
-            self.stop_keys();
+            self.stop_keys(|_, _| true);
             self.tick();
         }
     }

@@ -55,8 +55,11 @@ pub enum StockWord {
         /// Digest of the public part; equal on all.
         digest: [u8; 32],
     },
-    /// The sender's own bounds do not let it take part now.
-    Busy,
+    /// The sender does not take part in that key generation: its bounds do not let it, or a peer is missing.
+    Busy {
+        /// The counter of [`StockWord::BeginKey`].
+        counter: u64,
+    },
     /// The certificate of a finished key is attached.
     Finished,
 }

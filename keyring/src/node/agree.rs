@@ -33,6 +33,7 @@ impl Node {
                 let decree = decree.clone();
                 if self.live.contains_key(&decree) {
                     self.log_unable(&packet, &decree, statement);
+                    self.own_proposal_heard(&packet);
                     self.with_live(&decree, |live, view, node| {
                         if matches!(packet.envelope.about_decree(), Some((_, _, Statement::Propose(_)))) {
                             live.request.state = live.request.state.clone().on(&Event::Proposed);
@@ -44,6 +45,16 @@ impl Node {
                 }
             }
             Content::Decree { .. } => {}
+        }
+    }
+
+    /// What this party proposed a moment ago is durable now, and comes back to it: it is entered next, or never.
+    fn own_proposal_heard(&mut self, packet: &Packet) {
+        if packet.envelope.from == self.me
+            && let Some((_, _, Statement::Propose(proposal))) = packet.envelope.about_decree()
+            && let Value::Run { session, .. } = &proposal.value
+        {
+            self.promised_runs.remove(session);
         }
     }
 
@@ -174,10 +185,12 @@ impl Node {
                     }
                     let mut attachment = *attachment;
                     attachment.stored = self.certificate_named(&live.job.decree, &statement, &attachment);
-                    if let Statement::Propose(proposal) = &statement
-                        && let Value::Key { key, .. } = &proposal.value
-                    {
-                        self.promised_keys.insert(*key);
+                    if let Statement::Propose(proposal) = &statement {
+                        match &proposal.value {
+                            Value::Key { key, .. } => drop(self.promised_keys.insert(*key)),
+                            Value::Run { session, .. } => drop(self.promised_runs.insert(*session)),
+                            Value::Adopt { .. } => {}
+                        }
                     }
                     self.say(to, Content::Decree { decree: id.clone(), ballot, statement }, attachment);
                 }

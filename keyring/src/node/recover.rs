@@ -74,6 +74,7 @@ impl Node {
             commitments: BTreeMap::new(),
             shelf,
             promised_keys: BTreeSet::new(),
+            promised_runs: BTreeSet::new(),
             stock,
             chains,
             effects: Effects::default(),

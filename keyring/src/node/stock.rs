@@ -15,7 +15,7 @@ use crate::store::{Entry, Table};
 use crate::tag;
 
 /// A key generation without result for so long is given up; it may wait long for a core while auxiliary data computes.
-const KEY_RUN_MS_MAX: Millis = 5 * 60_000;
+const KEY_RUN_MS_MAX: Millis = 2 * 60_000;
 /// The same for auxiliary data, which may compute for minutes in a large roster.
 const AUXILIARY_RUN_MS_MAX: Millis = 30 * 60_000;
 /// Own auxiliary data that not all have confirmed for so long is made anew.
@@ -123,10 +123,14 @@ impl Node {
         }
     }
 
-    /// Stock needs every party: with one gone, key generations cannot end and make room at once.
-    pub(super) fn stop_keys(&mut self) {
-        let keys = self.runs.iter().filter(|(_, run)| matches!(run, RunOf::Key { .. }));
-        let sessions: Vec<SessionId> = keys.map(|(session, _)| *session).collect();
+    /// Key generations need every party. One that cannot end makes room at once: a party is gone, or its lane has begun
+    /// anew.
+    pub(super) fn stop_keys(&mut self, is_over: impl Fn(PartyIndex, u64) -> bool) {
+        let over = self.runs.iter().filter_map(|(session, run)| match run {
+            RunOf::Key { lane, counter, .. } if is_over(*lane, *counter) => Some(*session),
+            _ => None,
+        });
+        let sessions: Vec<SessionId> = over.collect();
         for session in sessions {
             self.runs.remove(&session);
             self.effects.orders.push(Order::Stop(session));
@@ -171,28 +175,31 @@ impl Node {
                 self.stop_auxiliary(|live| live == counter);
                 self.stock.auxiliary_not_before = self.stock.auxiliary_not_before.min(self.now + 10 * RETRY_MS);
             }
-            StockWord::BeginAuxiliary { .. }
-            | StockWord::AuxiliaryFailed { .. }
-            | StockWord::Busy
-            | StockWord::Finished => {}
+            // Whoever cannot take part now will not later: the run ends here, and the next one begins soon.
+            StockWord::Busy { counter } => {
+                let me = self.me;
+                self.stop_keys(|lane, live| lane == me && live == counter);
+                self.stock.not_before = self.now + RETRY_MS;
+            }
+            StockWord::BeginAuxiliary { .. } | StockWord::AuxiliaryFailed { .. } | StockWord::Finished => {}
         }
     }
 
     fn join_key(&mut self, lane: PartyIndex, suite: Suite, counter: u64) {
+        self.stop_keys(|other, old| other == lane && old < counter);
         let live = self.runs.values().filter(|run| matches!(run, RunOf::Key { .. })).count();
         let wanted = self.keys_per_lane.get(&suite).copied().unwrap_or(0).max(1);
         let full = self.shelf.free_in(lane, suite) >= wanted * LANE_FACTOR;
-        if live > self.committee.size() || full {
-            if lane != self.me {
-                self.say(Audience::One(lane), Content::Stock(StockWord::Busy), Attachment::default());
-            }
-            return;
+        // Rounds sent over a link that is not up yet are lost, and the run with them.
+        let alone = self.present.len() < self.committee.size();
+        if live > self.committee.size() || full || alone {
+            return self.say(Audience::One(lane), Content::Stock(StockWord::Busy { counter }), Attachment::default());
         }
         let (epoch, suite_byte) = (self.committee.epoch().to_be_bytes(), suite.point_len().to_be_bytes());
         let parts: [&[u8]; 4] = [&epoch, &lane.get().to_be_bytes(), &suite_byte, &counter.to_be_bytes()];
         let session = SessionId::new(tag::hash(tag::SESSION_KEY, &parts));
         if self.enters(session, b"key") {
-            self.runs.insert(session, RunOf::Key { lane, began: self.now });
+            self.runs.insert(session, RunOf::Key { lane, counter, began: self.now });
             let run = RunOrder::Key(suite);
             self.effects.orders.push(Order::Start { session, run, priority: Priority::Key(self.now) });
         }
@@ -206,6 +213,10 @@ impl Node {
         self.stop_auxiliary(|old| old < counter);
         if self.runs.values().any(|run| matches!(run, RunOf::Auxiliary { .. })) {
             return;
+        }
+        if self.present.len() < self.committee.size() {
+            let word = StockWord::AuxiliaryFailed { counter };
+            return self.say(Audience::One(PartyIndex::new(0)), Content::Stock(word), Attachment::default());
         }
         let parts: [&[u8]; 2] = [&self.committee.epoch().to_be_bytes(), &counter.to_be_bytes()];
         let session = SessionId::new(tag::hash(tag::SESSION_AUXILIARY, &parts));

@@ -186,8 +186,8 @@ impl Rules for View<'_> {
 }
 
 impl Node {
-    /// Live ECDSA and EdDSA runs that this party takes part in.
+    /// Signing runs that this party takes part in, those it has just proposed among them.
     pub(super) fn signing_runs(&self) -> usize {
-        self.runs.values().filter(|run| matches!(run, RunOf::Sign(_))).count()
+        self.promised_runs.len() + self.runs.values().filter(|run| matches!(run, RunOf::Sign(_))).count()
     }
 }
