@@ -163,6 +163,16 @@ pub async fn run(args: DevnetArgs) -> Result<Outcome, DevnetError> {
     ended.map(|()| verdict)
 }
 
+/// For a party that this command started: ends it in order when this process is gone, even if that was killed.
+///
+/// The system watches the thread that started the party; it is the main one, which polls [`run`].
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn end_with_parent() -> std::io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?)
+}
+
 fn introduction(party: &ground::Party) -> String {
     let ground::Party { name, config, log, socket, .. } = party;
     format!(

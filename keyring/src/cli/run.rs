@@ -26,6 +26,10 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Report> {
     let config = Config::load(&args.config.config)?;
     logging::begin(&config.log)?;
     harden::begin()?;
+    #[cfg(feature = "devnet")]
+    if args.prepared_primes.is_some() {
+        super::devnet::end_with_parent()?;
+    }
     let grace = config.node.drain_timeout;
 
     let app = App::build(config, &ProcessEnvironment, args.primes()?).await?;

@@ -274,7 +274,7 @@ mod tests {
         let pid = crew.members[0].child.id().unwrap();
         drop(crew);
         let ended = async {
-            while std::path::Path::new(&format!("/proc/{pid}/stat")).exists() && !is_zombie(pid) {
+            while Path::new(&format!("/proc/{pid}/stat")).exists() && !is_zombie(pid) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };

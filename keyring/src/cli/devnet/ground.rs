@@ -241,11 +241,7 @@ impl Party {
                 poll_interval: place.poll_interval,
                 call_timeout: Duration::from_secs(5),
             }],
-            shelf: RawShelf {
-                secp256k1_per_lane: KEYS_PER_LANE,
-                ed25519_per_lane: KEYS_PER_LANE,
-                ..RawShelf::default()
-            },
+            shelf: RawShelf { secp256k1_per_lane: KEYS_PER_LANE, ed25519_per_lane: KEYS_PER_LANE },
             limits: Limits::default(),
             log: RawLog { level: "info".to_owned(), format: LogFormat::Text, file: Some(self.log.clone()) },
         }

@@ -1,0 +1,88 @@
+//! The main job as a newcomer sees it: the built program, real processes, one command.
+
+#![cfg(feature = "devnet")]
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// What a newcomer is promised.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn devnet(folder: &Path, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_keyringd"))
+        .args(["devnet", "--json", "--data"])
+        .arg(folder)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// Everything that is said until the end, or until a note holds one of `until`.
+async fn hear(child: &mut Child, until: &[&str]) -> Vec<Value> {
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    let mut heard = Vec::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        heard.push(serde_json::from_str::<Value>(&line).unwrap());
+        let note = heard.last().and_then(|line| line["text"].as_str()).unwrap_or_default();
+        if until.iter().any(|words| note.contains(words)) {
+            break;
+        }
+    }
+    heard
+}
+
+/// Whether a party answers on its socket.
+fn answers(folder: &Path, number: usize) -> bool {
+    let party = folder.join(format!("party-{number}"));
+    assert!(party.join("keyringd.log").exists(), "it was started");
+    UnixStream::connect(party.join("data").join("admin.sock")).is_ok()
+}
+
+#[tokio::test]
+async fn three_processes_serve_a_user_within_two_minutes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = devnet(folder.path(), &["--once"]);
+    let (heard, status) =
+        tokio::time::timeout(PATIENCE, async { (hear(&mut child, &[]).await, child.wait().await.unwrap()) })
+            .await
+            .expect("within two minutes");
+    let summary = heard.last().unwrap();
+    assert_eq!(summary["event"], "summary", "{heard:#?}");
+    assert_eq!(summary["success"], true, "{summary:#}");
+    assert_eq!((&summary["requests"], &summary["verified"]), (&11.into(), &11.into()));
+    assert!(status.success());
+    assert!((1..=3).all(|number| !answers(folder.path(), number)), "nobody is left behind");
+}
+
+#[tokio::test]
+async fn whatever_ends_the_launcher_ends_the_parties() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = devnet(folder.path(), &["--parties", "2"]);
+        // Whoever names a reason has its socket open; the other was started with it.
+        let running = hear(&mut child, &["auxiliary data", "ready"]);
+        tokio::time::timeout(PATIENCE, running).await.expect("parties run");
+        let pid = i32::try_from(child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
+        assert!(!status.success(), "there was no verdict");
+        let gone = async {
+            // A killed launcher waits for nobody; the parties have their drain time.
+            while (1..=2).any(|number| answers(folder.path(), number)) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), gone).await.expect("nobody is left behind");
+    }
+}
