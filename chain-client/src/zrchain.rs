@@ -10,10 +10,12 @@
 //! | `submit` | broadcasts stored bytes, finds their receipts |
 //! | `map` | the chain's messages in our words |
 
-pub(crate) mod map;
+pub mod map;
 mod read;
 mod scan;
 mod submit;
+
+pub use submit::hint;
 
 use std::sync::Mutex;
 

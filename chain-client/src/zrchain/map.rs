@@ -1,4 +1,7 @@
 //! The chain's messages in our words. Strict: a name that we do not know is an error, never a guess.
+//!
+//! Pure and public: who has the messages by other ways than [`super::ZrChain`] (a simulation that asks a chain in its own
+//! process) reads them by the same lines.
 
 use crate::name::{Height, KeyType, RequestId};
 use crate::proto::zrchain::{identity, treasury};
@@ -14,7 +17,7 @@ const LIFETIME_BLOCKS: u64 = 20;
 /// A message that breaks the form the facts describe.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{what} {value:?}")]
-pub(crate) struct Unknown {
+pub struct Unknown {
     what: &'static str,
     value: String,
 }
@@ -23,7 +26,7 @@ fn unknown(what: &'static str, value: impl Into<String>) -> Unknown {
     Unknown { what, value: cut(value.into()) }
 }
 
-pub(crate) fn key_type(name: &str) -> Result<KeyType, Unknown> {
+fn key_type(name: &str) -> Result<KeyType, Unknown> {
     KeyType::from_name(name).ok_or_else(|| unknown("unknown key type", name))
 }
 
@@ -53,7 +56,10 @@ fn deadline(mpc_btl: u64) -> Option<Height> {
 }
 
 /// A key request. Lists of them leave the deadline out; only the query by id fills it.
-pub(crate) fn key_request(of: treasury::KeyReqResponse) -> Result<Request, Unknown> {
+///
+/// # Errors
+/// When type or status have no name that we know.
+pub fn key_request(of: treasury::KeyReqResponse) -> Result<Request, Unknown> {
     let record_bytes = of.encoded_len() as u64;
     Ok(Request {
         id: RequestId::key(of.id),
@@ -70,7 +76,10 @@ pub(crate) fn key_request(of: treasury::KeyReqResponse) -> Result<Request, Unkno
 }
 
 /// A signature request: one with exactly one item and no children asks for a signature, any other is a group's parent.
-pub(crate) fn signature_request(of: treasury::SignReqResponse) -> Result<Request, Unknown> {
+///
+/// # Errors
+/// When type or status have no name that we know.
+pub fn signature_request(of: treasury::SignReqResponse) -> Result<Request, Unknown> {
     let record_bytes = of.encoded_len() as u64;
     let key_type = key_type(&of.key_type)?;
     let ask = match (of.key_ids.as_slice(), of.child_req_ids.as_slice()) {
@@ -97,7 +106,11 @@ pub(crate) fn signature_request(of: treasury::SignReqResponse) -> Result<Request
     })
 }
 
-pub(crate) fn key(of: treasury::KeyResponse) -> Result<ChainKey, Unknown> {
+/// A key.
+///
+/// # Errors
+/// When its type has no name that we know.
+pub fn key(of: treasury::KeyResponse) -> Result<ChainKey, Unknown> {
     Ok(ChainKey {
         id: of.id,
         key_type: key_type(&of.r#type)?,
@@ -108,7 +121,8 @@ pub(crate) fn key(of: treasury::KeyResponse) -> Result<ChainKey, Unknown> {
     })
 }
 
-pub(crate) fn keyring(of: identity::Keyring) -> KeyringFacts {
+/// A keyring.
+pub fn keyring(of: identity::Keyring) -> KeyringFacts {
     KeyringFacts {
         address: of.address,
         parties: of.parties,
@@ -119,7 +133,8 @@ pub(crate) fn keyring(of: identity::Keyring) -> KeyringFacts {
     }
 }
 
-pub(crate) fn treasury(of: treasury::Params) -> TreasuryFacts {
+/// The parameters that concern a keyring.
+pub fn treasury(of: treasury::Params) -> TreasuryFacts {
     TreasuryFacts {
         min_gas_price: of.min_gas_fee,
         lifetime_blocks: if of.default_btl == 0 { LIFETIME_BLOCKS } else { of.default_btl },
@@ -129,7 +144,7 @@ pub(crate) fn treasury(of: treasury::Params) -> TreasuryFacts {
 }
 
 /// What became of a request. `key` is the record under a closed key request's id, if there is one.
-pub(crate) fn standing(request: Request, key: Option<ChainKey>) -> Standing {
+pub fn standing(request: Request, key: Option<ChainKey>) -> Standing {
     let Request { status, answered_by, shown, reject_reason, .. } = request;
     match status {
         Status::Pending | Status::Partial => Standing::Open { answered_by, shown },

@@ -50,7 +50,9 @@ impl ZrChain {
     }
 }
 
-fn hint(of: TxResponse) -> Hint {
+/// What a node's answer to a broadcast says.
+#[must_use]
+pub fn hint(of: TxResponse) -> Hint {
     match (of.code, of.codespace.as_str()) {
         (0, _) => Hint::Taken,
         (IN_CACHE, SDK) => Hint::Known,
