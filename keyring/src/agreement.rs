@@ -27,6 +27,7 @@ use self::votes::Votes;
 use crate::committee::Committee;
 use crate::decree::{Ballot, DecreeId, Proposal, Value, answer_digest};
 use crate::message::{Attachment, Certificate, Envelope, Evidence, Packet, Share, Statement};
+use crate::planted::{self, Plant};
 
 /// Proposals remembered, of the newest ballots.
 const PROPOSALS_MAX: usize = 8;
@@ -412,7 +413,7 @@ const HINT_EVERY_MS: Millis = 1_000;
 impl Decree {
     /// Ballot 0 has one leader; later ballots may be led by any party of the committee.
     fn is_a_ballot(&self, ballot: Ballot) -> bool {
-        if ballot.attempt == 0 {
+        if ballot.attempt == 0 && !planted::is(Plant::FirstLeaderByLiveness) {
             self.order.first() == Some(&ballot.leader)
         } else {
             usize::from(ballot.leader.get()) < self.committee.size()
@@ -441,6 +442,12 @@ impl Decree {
         let attachment =
             Attachment { evidence: accepted.map(|record| record.evidence.clone()), ..Attachment::default() };
         acts.push(Act::Say { to: Audience::One(ballot.leader), ballot, statement, attachment: Box::new(attachment) });
+    }
+
+    /// Whether a planted break lets this later ballot go without promises.
+    fn skips_prepare(ballot: Ballot) -> bool {
+        planted::is(Plant::PromiseRidesOnPartial)
+            || (ballot.attempt == 1 && planted::is(Plant::SecondTurnSkipsPrepare))
     }
 
     fn on_promise(
@@ -491,7 +498,7 @@ impl Decree {
             return;
         }
         let fresh = !matches!(proposal.value, Value::Adopt { .. });
-        let backed = if ballot.attempt == 0 {
+        let backed = if ballot.attempt == 0 || (fresh && Self::skips_prepare(ballot)) {
             fresh
         } else {
             evidence::backs_proposal(proposal, ballot, &packet.attachment, &self.id, &self.committee, rules)
@@ -578,7 +585,7 @@ impl Decree {
     /// was promised.
     fn try_accept(&mut self, ballot: Ballot, rules: &dyn Rules, acts: &mut Vec<Act>) {
         let accepted_here = self.record.accepted.as_ref().is_some_and(|record| record.ballot >= ballot);
-        if accepted_here || !self.record.allows(ballot) {
+        if (accepted_here || !self.record.allows(ballot)) && !self.accepts_lower(ballot) {
             return;
         }
         let Some((proposed, proposal)) = self.proposals.get(&ballot).cloned() else { return };
@@ -628,6 +635,12 @@ impl Decree {
         self.changed = true;
         self.say(acts, Audience::All, ballot, Statement::Accept { answer: digest });
         self.try_decide(ballot, rules, acts);
+    }
+
+    /// Whether a planted break lets a lower ballot's answer replace the accepted one.
+    fn accepts_lower(&self, ballot: Ballot) -> bool {
+        planted::is(Plant::AcceptsLowerBallot)
+            && self.record.accepted.as_ref().is_none_or(|record| record.ballot != ballot)
     }
 
     fn try_decide(&mut self, ballot: Ballot, rules: &dyn Rules, acts: &mut Vec<Act>) {
@@ -787,6 +800,14 @@ impl Decree {
         if around.present.len() < self.committee.quorum() {
             return;
         }
+        if self.attempt == 0
+            && planted::is(Plant::FirstLeaderByLiveness)
+            && self.order.iter().find(|party| around.present.contains(party)) == Some(&self.me)
+        {
+            let ballot = Ballot { attempt: 0, leader: self.me };
+            self.leading = Some(ballot);
+            return self.propose(ballot, rules, around, acts);
+        }
         while !around.present.contains(&self.leader_of(self.attempt)) && self.stepped < self.committee.size() {
             self.stepped += 1;
             self.attempt = self.attempt.saturating_add(1);
@@ -801,7 +822,7 @@ impl Decree {
         }
         self.leading = Some(ballot);
         self.promises.clear();
-        if ballot.attempt == 0 {
+        if ballot.attempt == 0 || Self::skips_prepare(ballot) {
             self.propose(ballot, rules, around, acts);
         } else {
             self.record.promise(ballot);
@@ -812,7 +833,8 @@ impl Decree {
 
     /// Proposes in the ballot this party leads, once its promises are here and there is something to put forward.
     fn propose(&mut self, ballot: Ballot, rules: &dyn Rules, around: Surroundings<'_>, acts: &mut Vec<Act>) {
-        if self.leading != Some(ballot) || (ballot.attempt > 0 && self.promises.len() < self.committee.quorum()) {
+        let needed = if ballot.attempt == 0 || Self::skips_prepare(ballot) { 0 } else { self.committee.quorum() };
+        if self.leading != Some(ballot) || self.promises.len() < needed {
             return;
         }
         let highest = self

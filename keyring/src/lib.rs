@@ -36,6 +36,11 @@ pub mod logging;
 pub mod message;
 pub mod node;
 pub mod outbox;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+#[allow(unreachable_pub, reason = "the enum is public where the feature is on")]
+mod planted;
 pub mod report;
 pub mod request;
 pub mod roster;

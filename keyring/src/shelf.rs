@@ -18,6 +18,7 @@ use crate::committee::Committee;
 use crate::decree::DecreeId;
 use crate::message::{Content, Envelope};
 use crate::node::Records;
+use crate::planted::{self, Plant};
 use crate::stock::Stored;
 use crate::store::{Entry, Store, StoreError, Table};
 
@@ -106,7 +107,8 @@ impl Shelf {
     /// The next free key of a lane, if there is one.
     #[must_use]
     pub fn take_from(&self, lane: PartyIndex, suite: Suite, except: &BTreeSet<KeyId>) -> Option<KeyId> {
-        self.free.get(&(lane, suite))?.iter().find(|key| !except.contains(key)).copied()
+        let taken = |key| except.contains(key) && !planted::is(Plant::OneKeyForTwoRequests);
+        self.free.get(&(lane, suite))?.iter().find(|key| !taken(*key)).copied()
     }
 
     /// A share was made here: what to write so that it is durable. It is stated as stored only after it was read back.
@@ -221,12 +223,14 @@ impl Shelf {
         store: &dyn Records,
     ) -> Result<Option<Vec<Entry>>, ShelfError> {
         match binding(store, key)? {
-            Some(bound) if bound == *decree => Ok(Some(Vec::new())),
+            Some(bound) if bound == *decree || planted::is(Plant::OneKeyForTwoRequests) => Ok(Some(Vec::new())),
             Some(_) => Ok(None),
             None => {
-                self.free.values_mut().for_each(|keys| {
-                    keys.remove(&key);
-                });
+                if !planted::is(Plant::OneKeyForTwoRequests) {
+                    self.free.values_mut().for_each(|keys| {
+                        keys.remove(&key);
+                    });
+                }
                 Ok(Some(vec![
                     Entry::once(Table::Binding, key.as_bytes(), encode(decree)),
                     Entry::delete(Table::Shelf, key.as_bytes()),
