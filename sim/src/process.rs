@@ -1,0 +1,186 @@
+//! One party's process: its disk, its node, its runs on its cores, and what its endpoint shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chain_client::RequestId;
+use keyring::node::{Node, Priority, RunOrder};
+use keyring::runs::{AnyRun, Workshop};
+use keyring::store::{DiskImage, MemoryStore};
+use mpc_core::testing::primes_for;
+use mpc_core::{PartyIndex, SessionId, Threshold, Transparent};
+
+/// Sessions whose frames are kept before they begin here.
+const EARLY_SESSIONS_MAX: usize = 64;
+/// Frames kept for each.
+const EARLY_FRAMES_MAX: usize = 128;
+
+/// A process, living or dead. Its disk survives it.
+pub(crate) struct Process {
+    pub(crate) party: PartyIndex,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) node: Option<Node>,
+    pub(crate) workshop: Workshop,
+    pub(crate) incarnation: u32,
+    pub(crate) cores: Cores,
+    /// When the next tick is due.
+    pub(crate) alarm_at: u64,
+    /// The newest height of its endpoint.
+    pub(crate) sees: u64,
+    /// How many blocks the other endpoint is behind, to which reads sometimes go.
+    pub(crate) lag: u64,
+    /// Everything it computes takes so many times longer.
+    pub(crate) slowness: u64,
+    /// Requests that its own endpoint has shown it, ever.
+    pub(crate) shown: BTreeSet<RequestId>,
+    /// Frames it still sends before it dies, if it does.
+    pub(crate) frames_left: Option<u64>,
+    /// How long it stays down when it dies next.
+    pub(crate) down_ms: Option<u64>,
+}
+
+impl Process {
+    pub(crate) fn new(party: PartyIndex, threshold: Threshold, store: MemoryStore) -> Self {
+        let store = Arc::new(store);
+        Self {
+            party,
+            workshop: workshop(party, threshold, store.clone()),
+            store,
+            node: None,
+            incarnation: 0,
+            cores: Cores::default(),
+            alarm_at: u64::MAX,
+            sees: 0,
+            lag: 0,
+            slowness: 1,
+            shown: BTreeSet::new(),
+            frames_left: None,
+            down_ms: None,
+        }
+    }
+
+    /// The process is gone; what it had in memory with it.
+    pub(crate) fn die(&mut self) {
+        self.node = None;
+        self.cores = Cores::default();
+        self.alarm_at = u64::MAX;
+        self.frames_left = None;
+        self.incarnation += 1;
+    }
+
+    /// Opens the disk again.
+    pub(crate) fn reopen(&mut self, threshold: Threshold) {
+        let image = self.store.snapshot();
+        let store = Arc::new(open(image, self.party));
+        self.workshop = workshop(self.party, threshold, store.clone());
+        self.store = store;
+    }
+}
+
+/// The seed of a party's disk: the same in every world, so that prepared disks can be used again.
+pub(crate) fn disk_seed(party: PartyIndex) -> u64 {
+    1_000 + u64::from(party.get())
+}
+
+pub(crate) fn open(image: DiskImage, party: PartyIndex) -> MemoryStore {
+    match MemoryStore::open(image, disk_seed(party)) {
+        Ok(store) => store,
+        Err(error) => unreachable!("a disk opens again: {error}"),
+    }
+}
+
+fn workshop(me: PartyIndex, threshold: Threshold, store: Arc<MemoryStore>) -> Workshop {
+    Workshop {
+        me,
+        threshold,
+        store,
+        engine: Arc::new(Transparent),
+        primes: Box::new(move || Some(primes_for(&Transparent, me))),
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// For a message.
+    Waits,
+    /// For a core.
+    Ready,
+    /// On a core.
+    Computes,
+}
+
+/// A run in memory.
+pub(crate) struct Running {
+    pub(crate) run: AnyRun,
+    /// Who takes part.
+    pub(crate) parties: Vec<PartyIndex>,
+    pub(crate) priority: Priority,
+    pub(crate) work: Work,
+    pub(crate) round: u16,
+    /// Whether the node knows that it waits for a core.
+    pub(crate) told_queued: bool,
+}
+
+/// The runs of a process, and frames of runs that are not begun yet.
+#[derive(Default)]
+pub(crate) struct Cores {
+    pub(crate) runs: BTreeMap<SessionId, Running>,
+    early: BTreeMap<SessionId, Vec<(PartyIndex, Vec<u8>)>>,
+    over: BTreeSet<SessionId>,
+}
+
+impl Cores {
+    /// A frame of a run.
+    pub(crate) fn receive(&mut self, session: SessionId, from: PartyIndex, body: &[u8]) {
+        if let Some(running) = self.runs.get_mut(&session) {
+            // An abort is said again by the next step.
+            let _ = running.run.receive(from, body);
+            if running.work == Work::Waits {
+                running.work = Work::Ready;
+            }
+        } else if !self.over.contains(&session) {
+            if self.early.len() >= EARLY_SESSIONS_MAX && !self.early.contains_key(&session) {
+                self.early.pop_first();
+            }
+            let kept = self.early.entry(session).or_default();
+            if kept.len() < EARLY_FRAMES_MAX {
+                kept.push((from, body.to_vec()));
+            }
+        }
+    }
+
+    /// A run begins; frames that came before it are given to it.
+    pub(crate) fn begin(&mut self, session: SessionId, run: AnyRun, parties: Vec<PartyIndex>, priority: Priority) {
+        let work = Work::Ready;
+        self.runs.insert(session, Running { run, parties, priority, work, round: 0, told_queued: false });
+        for (from, body) in self.early.remove(&session).unwrap_or_default() {
+            self.receive(session, from, &body);
+        }
+    }
+
+    /// A run is over.
+    pub(crate) fn end(&mut self, session: SessionId) {
+        self.runs.remove(&session);
+        self.early.remove(&session);
+        self.over.insert(session);
+    }
+
+    pub(crate) fn computing(&self) -> usize {
+        self.runs.values().filter(|running| running.work == Work::Computes).count()
+    }
+
+    /// The run that gets the next core.
+    pub(crate) fn next(&self) -> Option<SessionId> {
+        let ready = self.runs.iter().filter(|(_, running)| running.work == Work::Ready);
+        ready.min_by_key(|(session, running)| (&running.priority, **session)).map(|(session, _)| *session)
+    }
+}
+
+/// Who takes part in a run.
+pub(crate) fn parties_of(order: &RunOrder, threshold: Threshold) -> Vec<PartyIndex> {
+    match order {
+        RunOrder::Sign { signers, .. } => signers.clone(),
+        RunOrder::Key(_) | RunOrder::Auxiliary => threshold.parties().collect(),
+    }
+}

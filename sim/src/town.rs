@@ -1,0 +1,203 @@
+//! Who lives in the simulated world: parties with node keys and accounts, users, keyrings and workspaces, and the pen
+//! that signs a party's transactions. A function of (t, n) alone, so that disks prepared once serve every seed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chain_client::{ChainId, FeePolicy, GasPrice, PartyAccount, Seat, SignedTx, fee, tx};
+use devnet::chain::{
+    Genesis, GenesisAccount, GenesisKeyring, GenesisWorkspace, IdentityParams, PolicyParams, TreasuryParams,
+    keyring_of, workspace_of,
+};
+use ed25519_dalek::SigningKey;
+use keyring::committee::Committee;
+use keyring::outbox::{Order, Pen};
+use mpc_core::{PartyIndex, Threshold};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// The simulated chain's name.
+pub(crate) const CHAIN: &str = "sim-1";
+/// What the chain asks for gas.
+const GAS_PRICE: &str = "0.0001urock";
+/// Life of a request, in blocks.
+pub(crate) const LIFE_BLOCKS: u64 = 120;
+/// Key ids that the chain reserves for itself and that need no owner. Key 2 is always one of ours.
+pub(crate) const RESERVED: [u64; 1] = [2];
+
+/// Everybody.
+pub(crate) struct Town {
+    pub(crate) threshold: Threshold,
+    pub(crate) committee: Arc<Committee>,
+    pub(crate) node_keys: Vec<SigningKey>,
+    pub(crate) accounts: Vec<Arc<PartyAccount>>,
+    /// Owns the workspace and asks for things.
+    pub(crate) user: PartyAccount,
+    /// The only party of the foreign keyring, owner of the foreign workspace, admin of both keyrings.
+    pub(crate) stranger: PartyAccount,
+    pub(crate) keyring: String,
+    pub(crate) foreign_keyring: String,
+    pub(crate) workspace: String,
+    pub(crate) foreign_workspace: String,
+}
+
+impl Town {
+    pub(crate) fn new(need: u16, of: u16) -> Self {
+        let Ok(threshold) = Threshold::new(need, of) else { unreachable!("{need} of {of} is no threshold") };
+        let node_keys: Vec<SigningKey> =
+            (0..of).map(|party| SigningKey::from_bytes(&secret(&format!("node {party}")))).collect();
+        let verifying = node_keys.iter().map(SigningKey::verifying_key).collect();
+        let Some(committee) = Committee::new(1, threshold, verifying) else { unreachable!("one key per party") };
+        Self {
+            threshold,
+            committee: Arc::new(committee),
+            node_keys,
+            accounts: (0..of).map(|party| Arc::new(account(&format!("party {party}")))).collect(),
+            user: account("user"),
+            stranger: account("stranger"),
+            keyring: keyring_of(1),
+            foreign_keyring: keyring_of(2),
+            workspace: workspace_of(1),
+            foreign_workspace: workspace_of(2),
+        }
+    }
+
+    /// The chain's `party_threshold`: within `t ≤ p ≤ Q`.
+    pub(crate) fn answers_needed(&self) -> u32 {
+        u32::from(self.threshold.need())
+    }
+
+    pub(crate) fn genesis(&self) -> Genesis {
+        let funded = self.accounts.iter().map(|account| account.address().to_owned());
+        let people = funded.chain([self.user.address().to_owned(), self.stranger.address().to_owned()]);
+        let accounts = (0..).zip(people).map(|(number, address)| GenesisAccount {
+            address,
+            module: None,
+            urock: 1_000_000_000_000,
+            name: None,
+            number,
+            sequence: 0,
+        });
+        let keyring = |address: &String, parties: Vec<String>, party_threshold| GenesisKeyring {
+            address: address.clone(),
+            admins: vec![self.stranger.address().to_owned()],
+            parties,
+            party_threshold,
+            is_active: true,
+            ..GenesisKeyring::default()
+        };
+        let workspace = |address: &String, owner: &PartyAccount| GenesisWorkspace {
+            address: address.clone(),
+            owners: vec![owner.address().to_owned()],
+            ..GenesisWorkspace::default()
+        };
+        let ours = self.accounts.iter().map(|account| account.address().to_owned()).collect();
+        Genesis {
+            chain_id: CHAIN.to_owned(),
+            accounts: accounts.collect(),
+            treasury_params: TreasuryParams {
+                min_gas_fee: GAS_PRICE.to_owned(),
+                default_btl: LIFE_BLOCKS,
+                ..TreasuryParams::default()
+            },
+            identity_params: IdentityParams::default(),
+            policy_params: PolicyParams::default(),
+            reserved_key_ids: BTreeSet::from(RESERVED),
+            asset_proxies: [("ASSET_ZENBTC".to_owned(), self.user.address().to_owned())].into(),
+            keyrings: vec![
+                keyring(&self.keyring, ours, self.answers_needed()),
+                keyring(&self.foreign_keyring, vec![self.stranger.address().to_owned()], 1),
+            ],
+            workspaces: vec![
+                workspace(&self.workspace, &self.user),
+                workspace(&self.foreign_workspace, &self.stranger),
+            ],
+            policies: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
+
+    pub(crate) fn pen(&self, party: PartyIndex) -> Arc<dyn Pen + Send + Sync> {
+        Arc::new(SimPen { account: self.account(party).clone(), chain: chain_id(), price: price() })
+    }
+
+    pub(crate) fn account(&self, party: PartyIndex) -> &Arc<PartyAccount> {
+        &self.accounts[usize::from(party.get())]
+    }
+
+    pub(crate) fn node_key(&self, party: PartyIndex) -> &SigningKey {
+        &self.node_keys[usize::from(party.get())]
+    }
+
+    /// Which party owns a chain account.
+    pub(crate) fn party_of(&self, address: &str) -> Option<PartyIndex> {
+        let place = self.accounts.iter().position(|account| account.address() == address)?;
+        u16::try_from(place).ok().map(PartyIndex::new)
+    }
+
+    /// A user's transaction.
+    pub(crate) fn user_tx(account: &PartyAccount, number: u64, sequence: u64, message: prost_types::Any) -> SignedTx {
+        const GAS: u64 = 2_000_000;
+        let seat = Seat { chain: chain_id(), account_number: number, sequence };
+        let Ok(charge) = POLICY.charge(GAS, price()) else { unreachable!("below the ceiling") };
+        tx::sign_messages(account, &seat, vec![message], charge)
+    }
+}
+
+const POLICY: FeePolicy = FeePolicy { floor_urock: 1, ceiling_urock: 1_000_000 };
+
+/// Signs a party's transactions, deterministically.
+struct SimPen {
+    account: Arc<PartyAccount>,
+    chain: ChainId,
+    price: GasPrice,
+}
+
+impl SimPen {
+    fn seat(&self, account_number: u64, sequence: u64) -> Seat {
+        Seat { chain: self.chain.clone(), account_number, sequence }
+    }
+}
+
+impl Pen for SimPen {
+    fn account(&self) -> &str {
+        self.account.address()
+    }
+
+    fn answer(&self, order: &Order<'_>) -> Option<SignedTx> {
+        let mut charge = POLICY.charge(order.load.gas_limit(), self.price).ok()?;
+        charge.fee_urock += u128::from(order.fee_step) * charge.fee_urock / 4;
+        let seat = self.seat(order.account_number, order.sequence);
+        Some(tx::answer(&self.account, &seat, order.request, order.answer, charge))
+    }
+
+    fn nothing(&self, account_number: u64, sequence: u64) -> Option<SignedTx> {
+        let charge = POLICY.charge(fee::nothing_gas_limit(), self.price).ok()?;
+        Some(tx::nothing(&self.account, &self.seat(account_number, sequence), charge))
+    }
+}
+
+pub(crate) fn chain_id() -> ChainId {
+    match ChainId::new(CHAIN) {
+        Ok(chain) => chain,
+        Err(error) => unreachable!("{error}"),
+    }
+}
+
+fn price() -> GasPrice {
+    match GasPrice::parse(GAS_PRICE) {
+        Ok(price) => price,
+        Err(error) => unreachable!("{error}"),
+    }
+}
+
+fn secret(name: &str) -> [u8; 32] {
+    Sha256::digest(format!("simulated {name}")).into()
+}
+
+fn account(name: &str) -> PartyAccount {
+    match PartyAccount::from_bytes(&Zeroizing::new(secret(name))) {
+        Ok(account) => account,
+        Err(error) => unreachable!("{error}"),
+    }
+}

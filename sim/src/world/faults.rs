@@ -1,0 +1,169 @@
+//! What goes wrong: crashes and restarts, links, and the healing of everything.
+
+use chain_client::KeyType;
+use keyring::node::{ChainSetup, Node, Setup};
+use keyring::store::{CrashPoint, Store};
+use mpc_core::PartyIndex;
+use rand::Rng;
+
+use super::{Happening, World};
+use crate::plan::{Endpoints, Fault};
+use crate::town::{CHAIN, RESERVED};
+
+/// How long a process that nobody restarts in the plan stays down.
+const DOWN_MS: u64 = 2_000;
+
+impl World {
+    /// A process begins with what its disk remembers.
+    pub(super) fn start(&mut self, party: PartyIndex) {
+        let setup = Setup {
+            me: party,
+            committee: self.town.committee.clone(),
+            keys_per_lane: self.plan.keys_per_lane,
+            slots: self.plan.slots,
+            chains: vec![ChainSetup {
+                chain: CHAIN.to_owned(),
+                keyring: self.town.keyring.clone(),
+                reserved: RESERVED.to_vec(),
+                pen: self.town.pen(party),
+            }],
+        };
+        let store = self.process(party).store.clone();
+        match Node::recover(setup, store, self.now) {
+            Ok(node) => self.process_mut(party).node = Some(node),
+            Err(error) => return self.laws.broken("it_remembers", format!("{party}: {error}")),
+        }
+        self.note(|| format!("{party} starts"));
+        for peer in self.network.set_alive(party, true) {
+            self.link_rises(party, peer);
+        }
+        self.settle(party);
+        let height = self.ledger.height();
+        let wait = self.rng.gen_range(10..200);
+        self.after(wait, Happening::Sees { party, height });
+    }
+
+    /// A process dies and is started again later.
+    pub(super) fn crashed(&mut self, party: PartyIndex, how: &str) {
+        if self.process(party).node.is_none() {
+            return;
+        }
+        self.totals.crashes += 1;
+        self.note(|| format!("{party} dies {how}"));
+        let down = self.process(party).down_ms.unwrap_or(DOWN_MS);
+        self.process_mut(party).die();
+        for peer in self.network.set_alive(party, false) {
+            self.link_falls(party, peer);
+        }
+        if self.restarts_due.insert(party) {
+            let wait = if self.healed { down.min(1_000) } else { down };
+            self.after(wait, Happening::Restart(party));
+        }
+    }
+
+    pub(super) fn restart(&mut self, party: PartyIndex) {
+        let is_due = self.restarts_due.remove(&party);
+        if is_due && self.process(party).node.is_none() {
+            let threshold = self.town.threshold;
+            self.process_mut(party).reopen(threshold);
+            self.start(party);
+        }
+    }
+
+    fn link_falls(&mut self, one: PartyIndex, other: PartyIndex) {
+        for (party, peer) in [(one, other), (other, one)] {
+            let wait = self.rng.gen_range(1..400);
+            let incarnation = self.process(party).incarnation;
+            self.after(wait, Happening::LinkDown { party, incarnation, peer });
+        }
+    }
+
+    fn link_rises(&mut self, one: PartyIndex, other: PartyIndex) {
+        let epoch = self.network.epoch(one, other);
+        for (party, peer) in [(one, other), (other, one)] {
+            // Behind the word that it fell, which is never later than this.
+            let wait = self.rng.gen_range(400..900);
+            let incarnation = self.process(party).incarnation;
+            self.after(wait, Happening::LinkUp { party, incarnation, peer, epoch });
+        }
+    }
+
+    pub(super) fn fault(&mut self, fault: Fault) {
+        self.note(|| format!("fault: {fault:?}"));
+        match fault {
+            Fault::Crash(party, down_ms) => {
+                self.process_mut(party).down_ms = Some(down_ms);
+                self.crashed(party, "by accident");
+            }
+            Fault::CrashAtWrite { party, ahead, before, down_ms } => {
+                let process = self.process_mut(party);
+                process.down_ms = Some(down_ms);
+                let position = process.store.head().position + ahead;
+                let point = if before { CrashPoint::Before(position) } else { CrashPoint::After(position) };
+                process.store.crash_at(point);
+            }
+            Fault::CrashAfterFrames { party, frames, down_ms } => {
+                let process = self.process_mut(party);
+                process.down_ms = Some(down_ms);
+                process.frames_left = Some(frames);
+            }
+            Fault::Partition(side) => self.set_links(|one, other| side.contains(&one) != side.contains(&other)),
+            Fault::Mend => self.set_links(|_, _| false),
+            Fault::Flap(one, other) => {
+                if one != other && self.network.set_cut(one, other, true) {
+                    self.link_falls(one, other);
+                    if self.network.set_cut(one, other, false) {
+                        self.link_rises(one, other);
+                    }
+                }
+            }
+            Fault::Halt => self.halted = true,
+            Fault::Resume => self.halted = false,
+            Fault::ForgetMempool => self.ledger.chain.forget_mempool(),
+            Fault::Slow(party, factor) => self.process_mut(party).slowness = factor.max(1),
+            Fault::Lag(party, blocks) => self.process_mut(party).lag = blocks,
+            Fault::Weather(weather) => self.network.weather = weather,
+            Fault::Endpoints(endpoints) => self.endpoints = endpoints,
+        }
+    }
+
+    /// Sets every link by who stands at its ends.
+    fn set_links(&mut self, is_cut: impl Fn(PartyIndex, PartyIndex) -> bool) {
+        let parties: Vec<PartyIndex> = self.town.threshold.parties().collect();
+        for (place, one) in parties.iter().enumerate() {
+            for other in &parties[place + 1..] {
+                let cut = is_cut(*one, *other);
+                if self.network.set_cut(*one, *other, cut) {
+                    if cut { self.link_falls(*one, *other) } else { self.link_rises(*one, *other) }
+                }
+            }
+        }
+    }
+
+    /// From now on nothing goes wrong: everybody lives, all links stand, endpoints answer.
+    pub(super) fn heal(&mut self) {
+        self.note(|| "the world heals".to_owned());
+        self.healed = true;
+        self.halted = false;
+        self.endpoints = Endpoints::default();
+        self.network.weather = self.plan.weather;
+        self.set_links(|_, _| false);
+        for party in self.town.threshold.parties().collect::<Vec<_>>() {
+            let process = self.process_mut(party);
+            (process.slowness, process.lag, process.frames_left) = (1, 0, None);
+            process.store.crash_at(CrashPoint::Before(u64::MAX));
+            if process.node.is_none() && !self.plan.absent.contains(&party) && self.restarts_due.insert(party) {
+                self.after(1, Happening::Restart(party));
+            }
+        }
+    }
+}
+
+/// The chain's word for a key type in a user's message.
+pub(super) const fn type_word(key_type: KeyType) -> &'static str {
+    match key_type {
+        KeyType::EcdsaSecp256k1 => "ecdsa",
+        KeyType::EddsaEd25519 => "ed25519",
+        KeyType::BitcoinSecp256k1 => "bitcoin",
+    }
+}
