@@ -386,7 +386,8 @@ impl Decree {
     /// When [`Self::tick`] has something to do.
     #[must_use]
     pub fn alarm(&self, around: Surroundings<'_>) -> Option<Millis> {
-        if self.record.decided.is_some() {
+        // Without a quorum time stands still: whoever comes back is news by itself.
+        if self.record.decided.is_some() || around.present.len() < self.committee.quorum() {
             return None;
         }
         let hint = self.run.as_ref().map(|run| run.last_hint + HINT_EVERY_MS);
