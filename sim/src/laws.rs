@@ -53,7 +53,12 @@ pub(crate) struct Laws {
     partials: BTreeMap<(PartyIndex, SessionId), Vec<u8>>,
     entered: BTreeSet<(PartyIndex, SessionId)>,
     rejected: BTreeSet<RequestId>,
+    /// The virtual second, and ticks of each party in it.
+    ticks: (u64, BTreeMap<PartyIndex, u32>),
 }
+
+/// Ticks of one party in one second, above which it spins.
+const TICKS_MAX: u32 = 200;
 
 impl Laws {
     pub(crate) fn new(town: Arc<Town>, dishonest: BTreeSet<PartyIndex>) -> Self {
@@ -71,6 +76,7 @@ impl Laws {
             partials: BTreeMap::new(),
             entered: BTreeSet::new(),
             rejected: BTreeSet::new(),
+            ticks: (0, BTreeMap::new()),
         }
     }
 
@@ -80,6 +86,18 @@ impl Laws {
 
     pub(crate) fn broken(&mut self, law: &'static str, text: impl Into<String>) {
         self.violations.push(Violation { law, at_ms: self.now, text: text.into() });
+    }
+
+    /// A party's clock fired: a node that has nothing to do rests.
+    pub(crate) fn ticks(&mut self, party: PartyIndex) {
+        if self.ticks.0 != self.now / 1_000 {
+            self.ticks = (self.now / 1_000, BTreeMap::new());
+        }
+        let count = self.ticks.1.entry(party).or_default();
+        *count += 1;
+        if *count == TICKS_MAX {
+            self.broken("it_rests", format!("{party} ticks {TICKS_MAX} times in a second"));
+        }
     }
 
     /// What a party has written: a decision is the same at all honest ones.
@@ -237,7 +255,7 @@ impl Laws {
         });
         let key = KeyId::of(suite_of(key_type.unwrap_or(KeyType::EcdsaSecp256k1)), public);
         for process in processes.iter().filter(|process| !self.dishonest.contains(&process.party)) {
-            if !has(process.store.as_ref(), Table::Share, key.as_bytes()) {
+            if !process.disk_has(Table::Share, key.as_bytes()) {
                 self.violations.push(Violation {
                     law: "key_after_shares",
                     at_ms: self.now,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chain_client::RequestId;
 use keyring::node::{Node, Priority, RunOrder};
 use keyring::runs::{AnyRun, Workshop};
-use keyring::store::{DiskImage, MemoryStore};
+use keyring::store::{DiskImage, MemoryStore, Store, Table};
 use mpc_core::testing::primes_for;
 use mpc_core::{PartyIndex, SessionId, Threshold, Transparent};
 
@@ -66,6 +66,16 @@ impl Process {
         self.alarm_at = u64::MAX;
         self.frames_left = None;
         self.incarnation += 1;
+    }
+
+    /// What its disk holds, also while it is dead.
+    pub(crate) fn disk_has(&self, table: Table, key: &[u8]) -> bool {
+        let read = if self.node.is_some() {
+            self.store.read(table, key)
+        } else {
+            open(self.store.snapshot(), self.party).read(table, key)
+        };
+        read.is_ok_and(|value| value.is_some())
     }
 
     /// Opens the disk again.

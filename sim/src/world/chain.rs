@@ -235,6 +235,7 @@ impl World {
         let tip = self.ledger.height();
         self.healed
             && self.wishes_open == 0
+            && self.restarts_due.is_empty()
             && self.ledger.chain.waiting() == 0
             && self.asked.keys().all(|id| self.ledger.request(*id, tip).is_none_or(|request| !request.status.is_open()))
     }

@@ -289,6 +289,7 @@ impl World {
         let process = self.process_mut(party);
         if process.incarnation == incarnation && process.alarm_at <= self.now {
             self.process_mut(party).alarm_at = u64::MAX;
+            self.laws.ticks(party);
             self.deliver(party, Event::Tick);
         }
     }
