@@ -135,8 +135,18 @@ struct LiveRun {
     ballot: Ballot,
     session: SessionId,
     round: u16,
+    /// The round that the others were told of last.
+    told: Option<u16>,
     queued: bool,
     last_hint: Millis,
+}
+
+impl LiveRun {
+    /// Whether there is something to tell: a round that begins, or a wait for a core. A run that waits for a message says
+    /// nothing, or a lost message would keep its attempt alive.
+    fn has_news(&self) -> bool {
+        self.queued || self.told != Some(self.round)
+    }
 }
 
 /// One decree at one party.
@@ -390,7 +400,8 @@ impl Decree {
         if self.record.decided.is_some() || around.present.len() < self.committee.quorum() {
             return None;
         }
-        let hint = self.run.as_ref().map(|run| run.last_hint + HINT_EVERY_MS);
+        let news = self.run.as_ref().filter(|run| run.has_news());
+        let hint = news.map(|run| run.last_hint + HINT_EVERY_MS);
         let queued = self.leading.and(self.last_queued).map(|last| last + HINT_EVERY_MS);
         [Some(self.clock.runs_out_at(around.round_trip)), hint, queued].into_iter().flatten().min()
     }
@@ -555,7 +566,8 @@ impl Decree {
                     self.record.entered = Some((ballot, *session));
                     self.changed = true;
                     let round = 0;
-                    self.run = Some(LiveRun { ballot, session: *session, round, queued: false, last_hint: around.now });
+                    self.run =
+                        Some(LiveRun { ballot, session: *session, round, told: None, queued: false, last_hint: around.now });
                     acts.push(Act::Enter {
                         ballot,
                         session: *session,
@@ -890,13 +902,14 @@ impl Decree {
         }
     }
 
-    /// Tells the others that this party's run is alive, at most once a second.
+    /// Tells the others of each round of this party's run and of its wait for a core, at most once a second.
     fn hint(&mut self, around: Surroundings<'_>) -> Vec<Act> {
         let mut acts = Vec::new();
-        if let Some(run) = self.run.as_mut()
+        if let Some(run) = self.run.as_mut().filter(|run| run.has_news())
             && around.now >= run.last_hint + HINT_EVERY_MS
         {
             run.last_hint = around.now;
+            run.told = Some(run.round);
             let statement = if run.queued { Statement::Queued } else { Statement::Working(run.round) };
             let ballot = run.ballot;
             self.say(&mut acts, Audience::All, ballot, statement);
