@@ -390,6 +390,10 @@ impl Node {
             (false, true) => Event::TooLate,
             (false, false) => Event::Closed,
         };
+        if event == Event::TooLate {
+            // No sequence is held for it: what was sent, if anything was, is spent without effect.
+            self.move_request(id, &Event::Dead);
+        }
         self.move_request(id, &event);
     }
 
