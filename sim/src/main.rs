@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use sim::{Outcome, Plan, Totals, World};
+use sim::{Outcome, Plan, ShellPlant, Totals, World};
 
 /// Runs simulated committees, one seed each, and judges them by the laws.
 #[derive(Parser)]
@@ -29,34 +29,93 @@ struct Arguments {
     /// Signers needed; with `--parties`.
     #[arg(long, requires = "parties")]
     threshold: Option<u16>,
+    /// Switches a known break on, to see it found.
+    #[arg(long, value_enum)]
+    plant: Option<Planted>,
     /// Goes on after a seed that broke a law.
     #[arg(long)]
     keep_going: bool,
 }
 
+/// The known breaks by name.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Planted {
+    #[cfg(feature = "planted")]
+    PromiseRidesOnPartial,
+    #[cfg(feature = "planted")]
+    FirstLeaderByLiveness,
+    #[cfg(feature = "planted")]
+    SecondTurnSkipsPrepare,
+    #[cfg(feature = "planted")]
+    AcceptsLowerBallot,
+    #[cfg(feature = "planted")]
+    OneKeyForTwoRequests,
+    SpeakBeforeWrite,
+    MixedHeights,
+}
+
+impl Planted {
+    fn into(self, plan: &mut Plan) {
+        match self {
+            #[cfg(feature = "planted")]
+            Self::PromiseRidesOnPartial => plan.plant = Some(sim::Plant::PromiseRidesOnPartial),
+            #[cfg(feature = "planted")]
+            Self::FirstLeaderByLiveness => plan.plant = Some(sim::Plant::FirstLeaderByLiveness),
+            #[cfg(feature = "planted")]
+            Self::SecondTurnSkipsPrepare => plan.plant = Some(sim::Plant::SecondTurnSkipsPrepare),
+            #[cfg(feature = "planted")]
+            Self::AcceptsLowerBallot => plan.plant = Some(sim::Plant::AcceptsLowerBallot),
+            #[cfg(feature = "planted")]
+            Self::OneKeyForTwoRequests => plan.plant = Some(sim::Plant::OneKeyForTwoRequests),
+            Self::SpeakBeforeWrite => plan.shell_plant = Some(ShellPlant::SpeakBeforeWrite),
+            Self::MixedHeights => plan.shell_plant = Some(ShellPlant::MixedHeights),
+        }
+    }
+}
+
+impl Arguments {
+    /// What a seed means under these arguments.
+    fn plan(&self, seed: u64) -> Plan {
+        let mut plan = Plan::drawn(seed, self.threshold.zip(self.parties));
+        if let Some(planted) = self.plant {
+            planted.into(&mut plan);
+        }
+        plan
+    }
+
+    /// The arguments that a replay needs beside the seed.
+    fn again(&self) -> String {
+        let size = self.threshold.zip(self.parties).map(|(need, of)| format!(" --threshold {need} --parties {of}"));
+        let plant = self.plant.and_then(|planted| {
+            use clap::ValueEnum as _;
+            planted.to_possible_value().map(|name| format!(" --plant {}", name.get_name()))
+        });
+        [size, plant].into_iter().flatten().collect()
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let size = arguments.threshold.zip(arguments.parties);
     match arguments.seed {
-        Some(seed) => replay(seed, size),
-        None => campaign(&arguments, size),
+        Some(seed) => replay(&arguments, seed),
+        None => campaign(&arguments),
     }
 }
 
 #[allow(clippy::print_stdout, reason = "a command line prints")]
-fn replay(seed: u64, size: Option<(u16, u16)>) -> ExitCode {
-    let outcome = World::planned(Plan::drawn(seed, size)).logged().finish();
+fn replay(arguments: &Arguments, seed: u64) -> ExitCode {
+    let outcome = World::planned(arguments.plan(seed)).logged().finish();
     for line in &outcome.log {
         println!("{line}");
     }
     println!("{:#?}", outcome.plan);
-    report(&outcome, size);
+    report(arguments, &outcome);
     if outcome.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[allow(clippy::print_stdout, reason = "a command line prints")]
 #[allow(clippy::disallowed_methods, reason = "measures the run for a person; nothing inside the simulation sees it")]
-fn campaign(arguments: &Arguments, size: Option<(u16, u16)>) -> ExitCode {
+fn campaign(arguments: &Arguments) -> ExitCode {
     let began = Instant::now();
     let most = arguments.seconds_max.map(Duration::from_secs);
     let bar = ProgressBar::new(arguments.seeds);
@@ -68,18 +127,18 @@ fn campaign(arguments: &Arguments, size: Option<(u16, u16)>) -> ExitCode {
         if most.is_some_and(|most| began.elapsed() >= most) {
             break;
         }
-        let outcome = World::planned(Plan::drawn(seed, size)).finish();
+        let outcome = World::planned(arguments.plan(seed)).finish();
         totals.add(&outcome.totals);
         run += 1;
         bar.inc(1);
         if !outcome.is_well() {
             broken.push(seed);
             bar.suspend(|| {
-                let logged = World::planned(Plan::drawn(seed, size)).logged().finish();
+                let logged = World::planned(arguments.plan(seed)).logged().finish();
                 for line in logged.log.iter().rev().take(60).rev() {
                     println!("{line}");
                 }
-                report(&logged, size);
+                report(arguments, &logged);
             });
             if !arguments.keep_going {
                 break;
@@ -101,13 +160,12 @@ fn campaign(arguments: &Arguments, size: Option<(u16, u16)>) -> ExitCode {
 }
 
 #[allow(clippy::print_stdout, reason = "a command line prints")]
-fn report(outcome: &Outcome, size: Option<(u16, u16)>) {
+fn report(arguments: &Arguments, outcome: &Outcome) {
     println!("seed {}: {} of {}; {}", outcome.seed, outcome.plan.need, outcome.plan.of, outcome.totals);
     for violation in &outcome.violations {
         println!("BROKEN {} at {} ms: {}", violation.law, violation.at_ms, violation.text);
     }
     if !outcome.is_well() {
-        let size = size.map(|(need, of)| format!(" --threshold {need} --parties {of}")).unwrap_or_default();
-        println!("replay: ./run sim --seed {}{size}", outcome.seed);
+        println!("replay: ./run sim --seed {}{}", outcome.seed, arguments.again());
     }
 }

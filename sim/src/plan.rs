@@ -260,9 +260,53 @@ impl Plan {
             };
             self.faults.push((0, Fault::Endpoints(endpoints)));
         }
+        match rng.gen_range(0..3) {
+            0 => self.draw_schism(rng),
+            1 => self.draw_deaths(rng),
+            _ => self.draw_mixture(rng),
+        }
+        self.faults.retain(|(at, _)| *at < self.heals_at);
+        self.faults.sort_by_key(|(at, _)| *at);
+    }
+
+    /// Sides that change every few seconds while frames crawl: ballots overlap.
+    fn draw_schism(&mut self, rng: &mut ChaCha20Rng) {
+        let longest = *[300, 900, 2_000].choose(rng).unwrap_or(&900);
+        let slow = Weather { latency_ms_min: 10, latency_ms_max: longest, slow: 50, twice: 50, lost: 0 };
+        self.faults.push((1, Fault::Weather(slow)));
+        let mut at = rng.gen_range(800..3_000);
+        while at < self.heals_at {
+            let side = (0..self.of).filter(|_| rng.gen_bool(0.5)).map(PartyIndex::new).collect();
+            self.faults.push((at, Fault::Partition(side)));
+            at += rng.gen_range(300..6_000);
+            if rng.gen_ratio(1, 3) {
+                self.faults.push((at, Fault::Mend));
+                at += rng.gen_range(300..3_000);
+            }
+        }
+    }
+
+    /// One death after the other, at writes and between frames.
+    fn draw_deaths(&mut self, rng: &mut ChaCha20Rng) {
+        let mut at = rng.gen_range(300..2_000);
+        while at < self.heals_at {
+            let party = self.somebody(rng);
+            let down_ms = rng.gen_range(20..3_000);
+            let fault = match rng.gen_range(0..5) {
+                0 => Fault::Crash(party, down_ms),
+                1 | 2 => Fault::CrashAtWrite { party, ahead: rng.gen_range(1..8), before: rng.gen_bool(0.5), down_ms },
+                _ => Fault::CrashAfterFrames { party, frames: rng.gen_range(0..12), down_ms },
+            };
+            self.faults.push((at, fault));
+            at += rng.gen_range(100..4_000);
+        }
+    }
+
+    /// Some of everything.
+    fn draw_mixture(&mut self, rng: &mut ChaCha20Rng) {
         for _ in 0..rng.gen_range(0..=6) {
             let at = rng.gen_range(300..self.heals_at);
-            let party = PartyIndex::new(rng.gen_range(0..self.of));
+            let party = self.somebody(rng);
             let down_ms = rng.gen_range(50..6_000);
             let fault = match rng.gen_range(0..14) {
                 0 => Fault::Crash(party, down_ms),
@@ -275,7 +319,7 @@ impl Plan {
                     self.faults.push((at + rng.gen_range(200..8_000), Fault::Mend));
                     Fault::Partition(side)
                 }
-                9 => Fault::Flap(party, PartyIndex::new(rng.gen_range(0..self.of))),
+                9 => Fault::Flap(party, self.somebody(rng)),
                 10 => {
                     self.faults.push((at + rng.gen_range(500..6_000), Fault::Resume));
                     Fault::Halt
@@ -286,7 +330,9 @@ impl Plan {
             };
             self.faults.push((at, fault));
         }
-        self.faults.retain(|(at, _)| *at < self.heals_at);
-        self.faults.sort_by_key(|(at, _)| *at);
+    }
+
+    fn somebody(&self, rng: &mut ChaCha20Rng) -> PartyIndex {
+        PartyIndex::new(rng.gen_range(0..self.of))
     }
 }

@@ -262,7 +262,8 @@ impl World {
             }
             Happening::LinkUp { party, incarnation, peer, epoch } => {
                 if self.network.is_up(party, peer) && self.network.epoch(party, peer) == epoch {
-                    let round_trip = 2 * self.network.weather.latency_ms_max;
+                    // As the handshake measured it, before the weather turned.
+                    let round_trip = 2 * self.plan.weather.latency_ms_max;
                     self.deliver_to(party, incarnation, keyring::node::Event::LinkUp(peer, round_trip));
                 }
             }
