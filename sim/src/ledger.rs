@@ -9,7 +9,7 @@ use chain_client::proto::cosmos::tx::v1beta1::{BroadcastMode, BroadcastTxRequest
 use chain_client::proto::zrchain::{identity, treasury};
 use chain_client::zrchain::{hint, map};
 use chain_client::{
-    AccountFacts, AnswerLoad, Ask, ChainKey, EndpointId, Height, Hint, KeyringFacts, MixedReading, Pinned, Reading,
+    AccountFacts, AnswerLoad, Ask, ChainKey, EndpointId, Height, Hint, KeyringFacts, LowWater, MixedReading, Pinned, Reading,
     Request, RequestId, RequestKind, Standing,
 };
 use devnet::chain::{BlockOutcome, Chain};
@@ -147,6 +147,17 @@ impl Ledger {
             self.scans.pop_first();
         }
         open
+    }
+
+    /// From where the next scan may start: the lowest open request of each kind, or the first that is not there yet.
+    pub(crate) fn low_water(&self, at: u64, open: &[Request]) -> LowWater {
+        let lowest = |kind| {
+            let mine = open.iter().map(|request| request.id).filter(|id| id.kind == kind).map(|id| id.number).min();
+            mine.unwrap_or_else(|| {
+                1 + (1..).take_while(|number| self.request(RequestId { kind, number: *number }, at).is_some()).count() as u64
+            })
+        };
+        LowWater { key: lowest(RequestKind::Key), signature: lowest(RequestKind::Signature) }
     }
 
     /// What judging a request needs, all of its creation height, as chain-client's shell reads it.

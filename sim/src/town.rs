@@ -9,8 +9,9 @@ use devnet::chain::{
     Genesis, GenesisAccount, GenesisKeyring, GenesisWorkspace, IdentityParams, PolicyParams, TreasuryParams,
     keyring_of, workspace_of,
 };
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::VerifyingKey;
 use keyring::committee::Committee;
+use keyring::identity::NodeIdentity;
 use keyring::outbox::{Order, Pen};
 use mpc_core::{PartyIndex, Threshold};
 use sha2::{Digest as _, Sha256};
@@ -29,7 +30,7 @@ pub(crate) const RESERVED: [u64; 1] = [2];
 pub(crate) struct Town {
     pub(crate) threshold: Threshold,
     pub(crate) committee: Arc<Committee>,
-    pub(crate) node_keys: Vec<SigningKey>,
+    pub(crate) node_keys: Vec<Arc<NodeIdentity>>,
     pub(crate) accounts: Vec<Arc<PartyAccount>>,
     /// Owns the workspace and asks for things.
     pub(crate) user: PartyAccount,
@@ -44,9 +45,9 @@ pub(crate) struct Town {
 impl Town {
     pub(crate) fn new(need: u16, of: u16) -> Self {
         let Ok(threshold) = Threshold::new(need, of) else { unreachable!("{need} of {of} is no threshold") };
-        let node_keys: Vec<SigningKey> =
-            (0..of).map(|party| SigningKey::from_bytes(&secret(&format!("node {party}")))).collect();
-        let verifying = node_keys.iter().map(SigningKey::verifying_key).collect();
+        let identity = |party| NodeIdentity::from_seed(&Zeroizing::new(secret(&format!("node {party}"))));
+        let node_keys: Vec<Arc<NodeIdentity>> = (0..of).map(|party| Arc::new(identity(party))).collect();
+        let verifying = node_keys.iter().filter_map(|key| VerifyingKey::from_bytes(&key.public()).ok()).collect();
         let Some(committee) = Committee::new(1, threshold, verifying) else { unreachable!("one key per party") };
         Self {
             threshold,
@@ -125,7 +126,7 @@ impl Town {
         &self.accounts[usize::from(party.get())]
     }
 
-    pub(crate) fn node_key(&self, party: PartyIndex) -> &SigningKey {
+    pub(crate) fn node_key(&self, party: PartyIndex) -> &Arc<NodeIdentity> {
         &self.node_keys[usize::from(party.get())]
     }
 

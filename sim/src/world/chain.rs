@@ -59,7 +59,8 @@ impl World {
         }
         let requests = self.ledger.open_requests(height);
         self.process_mut(party).shown.extend(requests.iter().map(|request| request.id));
-        self.tell(party, ChainNews::Open { height: Height(height), requests, complete: true });
+        let low_water = self.ledger.low_water(height, &requests);
+        self.tell(party, ChainNews::Open { height: Height(height), requests, complete: true, low_water });
     }
 
     fn tell(&mut self, party: PartyIndex, news: ChainNews) {

@@ -3,7 +3,7 @@
 use chain_client::KeyType;
 use keyring::node::{ChainSetup, Node, Setup};
 use keyring::store::{CrashPoint, Store};
-use mpc_core::PartyIndex;
+use mpc_core::{PartyIndex, Suite};
 use rand::Rng;
 
 use super::{Happening, World};
@@ -19,7 +19,8 @@ impl World {
         let setup = Setup {
             me: party,
             committee: self.town.committee.clone(),
-            keys_per_lane: self.plan.keys_per_lane,
+            keys_per_lane: [Suite::Secp256k1, Suite::Ed25519].map(|suite| (suite, self.plan.keys_per_lane)).into(),
+            live_max: 256,
             slots: self.plan.slots,
             chains: vec![ChainSetup {
                 chain: CHAIN.to_owned(),
