@@ -277,7 +277,9 @@ impl Outbox {
     pub fn reading(&mut self, decree: &DecreeId, reading: &Reading, pen: &dyn Pen) -> Moves {
         let mut moves = Moves::default();
         // Heights never go back: an endpoint that lags shows what was, and what was decides nothing.
-        if self.halt.is_some() || reading.height() < self.read_at {
+        // An endpoint that does not know the request yet shows nothing about it.
+        let is_unknown = matches!(reading.standing(), Standing::Gone);
+        if self.halt.is_some() || reading.height() < self.read_at || is_unknown {
             return moves;
         }
         self.read_at = reading.height();

@@ -357,6 +357,8 @@ impl Node {
 
     fn standing(&mut self, id: &DecreeId, height: Height, standing: &Standing) {
         match standing {
+            // Requests never vanish: this endpoint is behind the block that made it.
+            Standing::Gone => {}
             Standing::Open { .. } => {
                 let late = self.live.get(id).is_some_and(|live| live.job.deadline.is_some_and(|last| last <= height));
                 if late {
