@@ -29,7 +29,7 @@ pub use outcome::{Outcome, Totals};
 #[cfg(feature = "planted")]
 pub use plan::Plant;
 pub use plan::{Endpoints, Fault, Plan, ShellPlant, Wish};
-pub use world::World;
+pub use world::{Who, World};
 
 /// Runs the world of a seed to its end.
 #[must_use]

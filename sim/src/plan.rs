@@ -136,6 +136,8 @@ pub struct Plan {
     pub heals_at: u64,
     /// Parties that lie, and how.
     pub liars: Vec<(PartyIndex, Lie)>,
+    /// Whether users may ask what can never be answered; otherwise every request must be.
+    pub unanswerable: bool,
     /// Parties that never start.
     pub absent: BTreeSet<PartyIndex>,
     /// A known break of the core.
@@ -163,6 +165,7 @@ impl Plan {
             wishes: Vec::new(),
             heals_at: 0,
             liars: Vec::new(),
+            unanswerable: false,
             absent: BTreeSet::new(),
             #[cfg(feature = "planted")]
             plant: None,

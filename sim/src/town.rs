@@ -36,6 +36,10 @@ pub(crate) struct Town {
     pub(crate) user: PartyAccount,
     /// The only party of the foreign keyring, owner of the foreign workspace, admin of both keyrings.
     pub(crate) stranger: PartyAccount,
+    /// Accounts that the keyring lists and that no node has: whoever holds them can make keys that are not ours.
+    pub(crate) ghosts: Vec<PartyAccount>,
+    /// The connector of zrSign.
+    pub(crate) connector: PartyAccount,
     pub(crate) keyring: String,
     pub(crate) foreign_keyring: String,
     pub(crate) workspace: String,
@@ -56,6 +60,8 @@ impl Town {
             accounts: (0..of).map(|party| Arc::new(account(&format!("party {party}")))).collect(),
             user: account("user"),
             stranger: account("stranger"),
+            ghosts: (0..need).map(|ghost| account(&format!("ghost {ghost}"))).collect(),
+            connector: account("connector"),
             keyring: keyring_of(1),
             foreign_keyring: keyring_of(2),
             workspace: workspace_of(1),
@@ -70,7 +76,8 @@ impl Town {
 
     pub(crate) fn genesis(&self) -> Genesis {
         let funded = self.accounts.iter().map(|account| account.address().to_owned());
-        let people = funded.chain([self.user.address().to_owned(), self.stranger.address().to_owned()]);
+        let others = [&self.user, &self.stranger, &self.connector].into_iter().chain(&self.ghosts);
+        let people = funded.chain(others.map(|account| account.address().to_owned()));
         let accounts = (0..).zip(people).map(|(number, address)| GenesisAccount {
             address,
             module: None,
@@ -92,13 +99,16 @@ impl Town {
             owners: vec![owner.address().to_owned()],
             ..GenesisWorkspace::default()
         };
-        let ours = self.accounts.iter().map(|account| account.address().to_owned()).collect();
+        let parties = self.accounts.iter().map(AsRef::as_ref).chain(&self.ghosts);
+        let ours = parties.map(|account: &PartyAccount| account.address().to_owned()).collect();
         Genesis {
             chain_id: CHAIN.to_owned(),
             accounts: accounts.collect(),
             treasury_params: TreasuryParams {
                 min_gas_fee: GAS_PRICE.to_owned(),
                 default_btl: LIFE_BLOCKS,
+                mpc_keyring: self.keyring.clone(),
+                zr_sign_address: self.connector.address().to_owned(),
                 ..TreasuryParams::default()
             },
             identity_params: IdentityParams::default(),
@@ -128,12 +138,6 @@ impl Town {
 
     pub(crate) fn node_key(&self, party: PartyIndex) -> &Arc<NodeIdentity> {
         &self.node_keys[usize::from(party.get())]
-    }
-
-    /// Which party owns a chain account.
-    pub(crate) fn party_of(&self, address: &str) -> Option<PartyIndex> {
-        let place = self.accounts.iter().position(|account| account.address() == address)?;
-        u16::try_from(place).ok().map(PartyIndex::new)
     }
 
     /// A user's transaction.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `world/shell.rs` | each node's shell, synchronously and in the daemon's order: write, then carry out |
 //! | `world/chain.rs` | blocks, what endpoints show, reads, broadcasts, users |
+//! | `world/user.rs` | the hand of a test: what users and the chain itself ask, and what became of it |
 //! | `world/faults.rs` | crashes, restarts, links, everything from the plan |
 //!
 //! Everything follows from the plan. The laws are judged after every event.
@@ -11,6 +12,9 @@
 mod chain;
 mod faults;
 mod shell;
+mod user;
+
+pub use user::Who;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -80,7 +84,8 @@ pub struct World {
     endpoints: Endpoints,
     halted: bool,
     healed: bool,
-    user_sequence: u64,
+    /// Next sequence of users' accounts, as far as sent.
+    sent: BTreeMap<String, u64>,
     /// Requests that users made, as the chain shows them.
     asked: BTreeMap<RequestId, Asked>,
     wishes_open: usize,
@@ -91,8 +96,8 @@ pub struct World {
 
 /// Events after which a run is given up: something spins.
 const EVENTS_MAX: u64 = 2_000_000;
-/// Virtual time that is left to an idle world before it is looked at for the last time.
-const LINGER_MS: u64 = 3_000;
+/// Within so long after the last request was closed every node has forgotten it and its sequences are spent.
+const FORGETTING_MS: u64 = 60_000;
 
 impl World {
     /// The world that a seed draws.
@@ -147,7 +152,7 @@ impl World {
             endpoints: Endpoints::default(),
             halted: false,
             healed: false,
-            user_sequence: 0,
+            sent: BTreeMap::new(),
             asked: BTreeMap::new(),
             wishes_open: plan.wishes.len(),
             restarts_due: BTreeSet::new(),
@@ -170,9 +175,6 @@ impl World {
     fn begin(&mut self) {
         #[cfg(feature = "planted")]
         keyring::planted::set(self.plan.plant);
-        let tip = self.ledger.height();
-        let user = self.town.user.address().to_owned();
-        self.user_sequence = self.ledger.account(&user, tip).map_or(0, |facts| facts.sequence);
         self.after(self.plan.block_ms, Happening::Block);
         for (at, fault) in self.plan.faults.clone() {
             self.after(at, Happening::Fault(fault));
@@ -229,8 +231,8 @@ impl World {
     pub fn finish(mut self) -> Outcome {
         let cap = self.plan.heals_at + (crate::town::LIFE_BLOCKS + 20) * self.plan.block_ms;
         if self.run_until(cap, Self::is_settled) {
-            let until = self.now + LINGER_MS.max(4 * self.plan.block_ms);
-            let _ = self.run_until(until, |_| false);
+            // Sequences in flight are spent one by one, and nodes forget what is closed.
+            let _ = self.run_until(self.now + FORGETTING_MS, Self::is_idle);
         }
         if self.laws.violations.is_empty() {
             self.judge_the_end();
@@ -319,6 +321,16 @@ impl World {
 }
 
 impl World {
+    /// Whether no node has anything left to do.
+    fn is_idle(&self) -> bool {
+        let nodes = self.processes.iter().filter_map(|process| process.node.as_ref());
+        self.restarts_due.is_empty()
+            && nodes.into_iter().all(|node| {
+                let outbox = node.outbox(crate::town::CHAIN);
+                node.live().count() == 0 && outbox.is_none_or(|outbox| outbox.slots().count() + outbox.waiting() == 0)
+            })
+    }
+
     /// Whether every lane is full and auxiliary data is in force, at every node.
     pub(crate) fn is_stocked(&self) -> bool {
         let lanes = 2 * self.plan.keys_per_lane * usize::from(self.plan.of);

@@ -2,7 +2,7 @@
 
 use chain_client::proto::zrchain::treasury::{MsgNewKeyRequest, MsgNewSignatureRequest};
 use chain_client::tx::any;
-use chain_client::{EndpointId, Height, Hint, KeyType, Request, RequestId, SignedTx, Standing, Status};
+use chain_client::{EndpointId, Height, Hint, KeyType, PartyAccount, Request, RequestId, SignedTx, Standing, Status};
 use keyring::decree::DecreeId;
 use keyring::node::{ChainNews, Event};
 use mpc_core::PartyIndex;
@@ -32,7 +32,7 @@ impl World {
         let tip = outcome.height;
         for request in self.ledger.requests(tip).collect::<Vec<_>>() {
             let deadline = request.deadline.map_or(u64::MAX, |deadline| deadline.0);
-            let answerable = !request.is_parent();
+            let answerable = !request.is_parent() && !self.plan.unanswerable;
             if request.status.is_open() {
                 self.asked.entry(request.id).or_insert(Asked { deadline, answerable });
             }
@@ -189,17 +189,21 @@ impl World {
     }
 
     /// Sends a message as the user.
-    pub(super) fn user_sends(&mut self, message: prost_types::Any) {
-        let tip = self.ledger.height();
-        let Some(account) = self.ledger.account(self.town.user.address(), tip) else { return };
-        let tx = Town::user_tx(&self.town.user, account.number, self.user_sequence.max(account.sequence), message);
+    fn user_sends(&mut self, message: prost_types::Any) {
+        let town = self.town.clone();
+        self.send_as(&town.user, message);
+    }
+
+    /// Sends a message as anybody whose account nothing else uses.
+    pub(super) fn send_as(&mut self, account: &PartyAccount, message: prost_types::Any) {
+        let address = account.address().to_owned();
+        let Some(facts) = self.ledger.account(&address, self.ledger.height()) else { return };
+        let next = self.sent.get(&address).copied().unwrap_or(0).max(facts.sequence);
+        let tx = Town::user_tx(account, facts.number, next, message);
         let hint = self.ledger.broadcast(&tx.bytes);
-        self.note(|| format!("the chain takes the user's {}: {hint:?}", tx.hash));
-        if matches!(hint, Hint::Taken) {
-            self.user_sequence = tx.sequence + 1;
-        } else {
-            self.user_sequence = account.sequence;
-        }
+        self.note(|| format!("the chain takes {} of {address}: {hint:?}", tx.hash));
+        let next = if matches!(hint, Hint::Taken) { next + 1 } else { 0 };
+        self.sent.insert(address, next);
     }
 
     fn signature_message(
@@ -259,20 +263,17 @@ impl World {
             }
         }
         self.laws.disks(&self.processes);
-        let left: Vec<String> = self
-            .processes
-            .iter()
-            .filter_map(|process| process.node.as_ref().map(|node| (process.party, node)))
-            .flat_map(|(party, node)| {
-                node.live()
-                    .filter(|live| {
-                        let id = crate::laws::request_of(live.decree);
-                        self.ledger.request(id, tip).is_none_or(|request| !request.status.is_open())
-                    })
-                    .map(move |live| format!("{party} keeps {} alive as {}", live.decree, live.request.state.word()))
-                    .collect::<Vec<_>>()
-            })
-            .collect();
+        let tip_open = |id| self.ledger.request(id, tip).is_some_and(|request| request.status.is_open());
+        let mut left = Vec::new();
+        for process in &self.processes {
+            let Some(node) = process.node.as_ref() else { continue };
+            for live in node.live().filter(|live| !tip_open(crate::laws::request_of(live.decree))) {
+                left.push(format!("{} keeps {} alive as {}", process.party, live.decree, live.request.state.word()));
+            }
+            if let Some(slot) = node.outbox(CHAIN).and_then(|outbox| outbox.slots().next()) {
+                left.push(format!("{} still holds sequence {}", process.party, slot.sequence));
+            }
+        }
         for text in left {
             self.laws.broken("every_open_request_ends", text);
         }
