@@ -417,6 +417,8 @@ impl Decree {
     }
 }
 
+/// A liar may not use up the attempts there are by jumping to the last one; an honest party is never so far ahead.
+const ATTEMPTS_AHEAD_MAX: u32 = 1 << 14;
 /// Hints go out at most this often.
 const HINT_EVERY_MS: Millis = 1_000;
 
@@ -429,6 +431,7 @@ impl Decree {
             self.order.first() == Some(&ballot.leader)
         } else {
             usize::from(ballot.leader.get()) < self.committee.size()
+                && ballot.attempt <= self.attempt.saturating_add(ATTEMPTS_AHEAD_MAX)
         }
     }
 

@@ -31,9 +31,9 @@ impl Node {
             Content::Stock(word) => self.stock_word(packet.envelope.from, *word),
             Content::Decree { decree, statement, .. } if decree.is_bounded() => {
                 let decree = decree.clone();
+                self.own_proposal_heard(&packet);
                 if self.live.contains_key(&decree) {
                     self.log_unable(&packet, &decree, statement);
-                    self.own_proposal_heard(&packet);
                     self.with_live(&decree, |live, view, node| {
                         if matches!(packet.envelope.about_decree(), Some((_, _, Statement::Propose(_)))) {
                             live.request.state = live.request.state.clone().on(&Event::Proposed);
