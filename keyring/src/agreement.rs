@@ -461,8 +461,7 @@ impl Decree {
 
     /// Whether a planted break lets this later ballot go without promises.
     fn skips_prepare(ballot: Ballot) -> bool {
-        planted::is(Plant::PromiseRidesOnPartial)
-            || (ballot.attempt == 1 && planted::is(Plant::SecondTurnSkipsPrepare))
+        planted::is(Plant::PromiseRidesOnPartial) || (ballot.attempt == 1 && planted::is(Plant::SecondTurnSkipsPrepare))
     }
 
     fn on_promise(
@@ -569,8 +568,14 @@ impl Decree {
                     self.record.entered = Some((ballot, *session));
                     self.changed = true;
                     let round = 0;
-                    self.run =
-                        Some(LiveRun { ballot, session: *session, round, told: None, queued: false, last_hint: around.now });
+                    self.run = Some(LiveRun {
+                        ballot,
+                        session: *session,
+                        round,
+                        told: None,
+                        queued: false,
+                        last_hint: around.now,
+                    });
                     acts.push(Act::Enter {
                         ballot,
                         session: *session,

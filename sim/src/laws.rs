@@ -372,9 +372,10 @@ fn is_on_disk(record: &Record, ballot: Ballot, statement: &Statement) -> bool {
     match statement {
         Statement::Prepare | Statement::Promise { .. } => record.promised >= Some(ballot),
         Statement::Propose(proposal) => record.proposed == Some((ballot, proposal.clone())),
-        Statement::Join { proposal, share } => record.joined.as_ref().is_some_and(|joined| {
-            joined.ballot == ballot && joined.proposal == *proposal && joined.share == *share
-        }),
+        Statement::Join { proposal, share } => record
+            .joined
+            .as_ref()
+            .is_some_and(|joined| joined.ballot == ballot && joined.proposal == *proposal && joined.share == *share),
         Statement::Accept { answer } => {
             record.accepted.as_ref().is_some_and(|accepted| accepted.ballot == ballot && accepted.answer == *answer)
         }
@@ -406,9 +407,7 @@ fn has(store: &dyn Store, table: Table, key: &[u8]) -> bool {
 
 /// Whether the signed bytes are in the outbox on disk, whatever the form of its records.
 fn holds_tx(store: &dyn Store, tx: &SignedTx) -> bool {
-    store.scan(Table::Outbox, b"slot/", None, 1_024).is_ok_and(|page| {
-        page.iter().any(|(_, value)| {
-            value.windows(tx.bytes.len()).any(|window| window == tx.bytes)
-        })
-    })
+    store
+        .scan(Table::Outbox, b"slot/", None, 1_024)
+        .is_ok_and(|page| page.iter().any(|(_, value)| value.windows(tx.bytes.len()).any(|window| window == tx.bytes)))
 }

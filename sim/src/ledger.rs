@@ -9,8 +9,8 @@ use chain_client::proto::cosmos::tx::v1beta1::{BroadcastMode, BroadcastTxRequest
 use chain_client::proto::zrchain::{identity, treasury};
 use chain_client::zrchain::{hint, map};
 use chain_client::{
-    AccountFacts, AnswerLoad, Ask, ChainKey, EndpointId, Height, Hint, KeyringFacts, LowWater, MixedReading, Pinned, Reading,
-    Request, RequestId, RequestKind, Standing,
+    AccountFacts, AnswerLoad, Ask, ChainKey, EndpointId, Height, Hint, KeyringFacts, LowWater, MixedReading, Pinned,
+    Reading, Request, RequestId, RequestKind, Standing,
 };
 use devnet::chain::{BlockOutcome, Chain};
 use keyring::admission::Sighting;
@@ -122,9 +122,7 @@ impl Ledger {
 
     /// All requests of a height, of any keyring, whatever their status.
     pub(crate) fn requests(&self, at: u64) -> impl Iterator<Item = Request> + '_ {
-        let of_kind = move |kind| {
-            (1..).map_while(move |number| self.request(RequestId { kind, number }, at))
-        };
+        let of_kind = move |kind| (1..).map_while(move |number| self.request(RequestId { kind, number }, at));
         of_kind(RequestKind::Key).chain(of_kind(RequestKind::Signature))
     }
 
@@ -154,14 +152,21 @@ impl Ledger {
         let lowest = |kind| {
             let mine = open.iter().map(|request| request.id).filter(|id| id.kind == kind).map(|id| id.number).min();
             mine.unwrap_or_else(|| {
-                1 + (1..).take_while(|number| self.request(RequestId { kind, number: *number }, at).is_some()).count() as u64
+                1 + (1..).take_while(|number| self.request(RequestId { kind, number: *number }, at).is_some()).count()
+                    as u64
             })
         };
         LowWater { key: lowest(RequestKind::Key), signature: lowest(RequestKind::Signature) }
     }
 
     /// What judging a request needs, all of its creation height, as chain-client's shell reads it.
-    pub(crate) fn sighting(&self, decree: &DecreeId, request: &Request, at: u64, absent: Option<u64>) -> Option<Sighting> {
+    pub(crate) fn sighting(
+        &self,
+        decree: &DecreeId,
+        request: &Request,
+        at: u64,
+        absent: Option<u64>,
+    ) -> Option<Sighting> {
         let (mut low, mut high) = (absent.unwrap_or(0), at);
         while high.saturating_sub(low) > 1 {
             let middle = low + (high - low) / 2;

@@ -132,7 +132,9 @@ impl Liar {
             (Lie::ForgesPromises, Statement::Promise { accepted }) => {
                 let accepted = match accepted {
                     Some(_) if rng.gen_bool(0.5) => None,
-                    _ => Some((Ballot { attempt: ballot.attempt.saturating_sub(1), leader: ballot.leader }, rng.r#gen())),
+                    _ => {
+                        Some((Ballot { attempt: ballot.attempt.saturating_sub(1), leader: ballot.leader }, rng.r#gen()))
+                    }
                 };
                 let content = about(Statement::Promise { accepted });
                 plain(&Packet { envelope: sign(content), attachment: Attachment::default() })

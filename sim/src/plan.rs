@@ -313,9 +313,7 @@ impl Plan {
             let down_ms = rng.gen_range(50..6_000);
             let fault = match rng.gen_range(0..14) {
                 0 => Fault::Crash(party, down_ms),
-                1..=3 => {
-                    Fault::CrashAtWrite { party, ahead: rng.gen_range(1..25), before: rng.gen_bool(0.5), down_ms }
-                }
+                1..=3 => Fault::CrashAtWrite { party, ahead: rng.gen_range(1..25), before: rng.gen_bool(0.5), down_ms },
                 4..=5 => Fault::CrashAfterFrames { party, frames: rng.gen_range(0..40), down_ms },
                 6..=8 => {
                     let side = (0..self.of).filter(|_| rng.gen_bool(0.5)).map(PartyIndex::new).collect();

@@ -135,8 +135,7 @@ impl World {
     fn new(plan: Plan, chain: Chain, stores: Vec<MemoryStore>) -> Self {
         let town = Arc::new(Town::new(plan.need, plan.of));
         let parties = (0..plan.of).map(PartyIndex::new);
-        let processes =
-            parties.zip(stores).map(|(party, store)| Process::new(party, town.threshold, store)).collect();
+        let processes = parties.zip(stores).map(|(party, store)| Process::new(party, town.threshold, store)).collect();
         let liars: BTreeMap<_, _> =
             plan.liars.iter().map(|(party, lie)| (*party, Liar::new(*lie, town.threshold))).collect();
         let mut world = Self {

@@ -83,7 +83,8 @@ fn leader_of(plan: &Plan) -> (PartyIndex, u64) {
     let line = outcome.log.iter().find(|line| line.contains("says to All") && line.ends_with("propose"));
     let leader = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|name| name.parse().ok());
     let leader: u16 = leader.expect("somebody leads");
-    let says = |line: &&String| line.split_whitespace().nth(1) == Some(&leader.to_string()) && line.contains(" says to ");
+    let says =
+        |line: &&String| line.split_whitespace().nth(1) == Some(&leader.to_string()) && line.contains(" says to ");
     (party(leader), outcome.log.iter().filter(says).count() as u64 * 2)
 }
 
@@ -209,9 +210,11 @@ fn children_with_reserved_keys_are_served() {
     // 4: a reserved key, but a digest that never verifies; 5: its sibling.
     world.chain_asks(&[(RESERVED, &[3; 20]), (RESERVED, &[4; 32])]);
     let outcome = {
-        let done = |world: &World| [2, 3, 6].iter().all(|number| {
-            matches!(world.standing(RequestId::signature(*number)), Standing::Fulfilled { .. })
-        });
+        let done = |world: &World| {
+            [2, 3, 6]
+                .iter()
+                .all(|number| matches!(world.standing(RequestId::signature(*number)), Standing::Fulfilled { .. }))
+        };
         assert!(world.run_until(30_000, done), "served");
         assert!(world.verdicts()[&RequestId::signature(5)].keys().all(|reason| reason.contains("20 bytes")));
         world.finish()

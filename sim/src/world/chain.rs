@@ -253,7 +253,8 @@ impl World {
         for (id, asked) in self.asked.clone() {
             let Some(request) = self.ledger.request(id, tip) else { continue };
             let had_time = asked.deadline >= healed_height + needed;
-            let can = self.processes.iter().filter(|process| process.node.is_some()).count() >= self.town.committee.quorum();
+            let can =
+                self.processes.iter().filter(|process| process.node.is_some()).count() >= self.town.committee.quorum();
             if request.status.is_open() && asked.deadline < tip {
                 self.laws.broken("every_open_request_ends", format!("{id} is open past its deadline"));
             }

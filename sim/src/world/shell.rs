@@ -3,7 +3,6 @@
 
 use std::rc::Rc;
 
-
 use keyring::agreement::Audience;
 use keyring::message::{Attachment, Content, Envelope, Packet, decode_frame, encode_frame};
 use keyring::node::{Event, Order, Priority, RunNews, RunOrder};
@@ -19,7 +18,6 @@ use crate::liar::Said;
 use crate::network::Lane;
 use crate::plan::ShellPlant;
 use crate::process::{Work, parties_of};
-
 
 impl World {
     /// News for a process that may be gone by now.
