@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 /// One party of an off-chain MPC keyring.
 #[derive(Debug, Parser)]
-#[command(name = "keyringd", version, about)]
+#[command(name = "keyringd", version)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,

@@ -7,6 +7,7 @@
 
 use crate::config::{LogFormat, RawLog};
 use std::fs::OpenOptions;
+use std::io::IsTerminal;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -47,7 +48,7 @@ pub enum LoggingError {
 /// [`LoggingError`].
 pub fn begin(log: &RawLog) -> Result<(), LoggingError> {
     let Some(path) = &log.file else {
-        subscriber(log, std::io::stderr, true)?.try_init()?;
+        subscriber(log, std::io::stderr, std::io::stderr().is_terminal())?.try_init()?;
         return Ok(());
     };
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);

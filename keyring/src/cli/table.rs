@@ -21,7 +21,7 @@ pub(super) fn status(status: &StatusReply) -> String {
         ("program", format!("{}, up {}{development}", status.version, span(status.uptime_ms))),
     ]);
     let tables = [peers(&status.peers), chains(&status.chains), endpoints(&status.chains), shelf(&status.shelf)];
-    tables.iter().filter(|table| !table.is_empty()).fold(text, |text, table| format!("{text}\n{}\n", table.trim_fmt()))
+    tables.iter().filter(|table| !table.is_empty()).fold(text, |text, table| text + "\n" + &drawn(table))
 }
 
 pub(super) fn keys(reply: &KeysReply) -> String {
@@ -133,14 +133,20 @@ fn shelf(lanes: &[Lane]) -> Table {
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header);
+    table.column_iter_mut().for_each(|column| drop(column.set_padding((0, 1))));
     table
 }
 
+/// Columns two blanks apart, without a margin.
+fn drawn(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
 fn listed(table: &Table, last: Option<&str>, more: bool) -> String {
-    let text = if table.is_empty() { "none".to_owned() } else { table.trim_fmt() };
+    let text = if table.is_empty() { "none\n".to_owned() } else { drawn(table) };
     match last {
-        Some(last) if more => format!("{text}\nmore: --after {last}\n"),
-        _ => format!("{text}\n"),
+        Some(last) if more => format!("{text}more: --after {last}\n"),
+        _ => text,
     }
 }
 
