@@ -222,8 +222,8 @@ impl App {
         let runs = Bounds {
             runs_max: limits.sessions_max,
             permits: limits.permits(cores),
-            early_messages_per_party: limits.frames_kept_per_party,
-            early_bytes_per_party: limits.bytes_kept_per_party,
+            messages_per_party: limits.frames_kept_per_party,
+            bytes_per_party: limits.bytes_kept_per_party,
         };
         let setup = Setup {
             me,

@@ -3,8 +3,9 @@
 //!
 //! A run that waits for a message holds no permit: one that did would stop the whole cluster as soon as two parties wait
 //! for each other. Sessions are not `Send`, so each is begun, driven and dropped on its own thread; what goes in and
-//! comes out is. Frames that come before their run is begun are kept within bounds and delivered at its start.
+//! comes out is. What peers say is kept within bounds per party, see `frames`.
 
+mod frames;
 mod mailbox;
 mod permits;
 
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use mpc_core::{PartyIndex, Recipient, SessionId, Step};
 use tokio::sync::mpsc;
 
-use self::mailbox::{Mailbox, Mailboxes, Next};
+use self::mailbox::{Mailboxes, Next};
 use self::permits::{Permit, Permits};
 use crate::node::{Priority, RunNews};
 use crate::runs::{AnyRun, BeginError};
@@ -27,10 +28,10 @@ pub struct Bounds {
     pub runs_max: usize,
     /// Runs that compute at a time; at least one.
     pub permits: usize,
-    /// Messages of one party that are kept for runs which are not begun here.
-    pub early_messages_per_party: usize,
+    /// Messages of one party that no run has taken yet, or whose run is not begun here.
+    pub messages_per_party: usize,
     /// Bytes of the same.
-    pub early_bytes_per_party: usize,
+    pub bytes_per_party: usize,
 }
 
 /// Events that wait for their reader; runs wait with them.
@@ -81,13 +82,13 @@ impl Driver {
         priority: Priority,
         begin: impl FnOnce() -> Result<AnyRun, BeginError> + Send + 'static,
     ) {
-        let Some(mailbox) = self.mailboxes.open(session) else {
-            return self.refuse(session, "too many runs are live");
-        };
+        if !self.mailboxes.open(session) {
+            return self.refuse(session, "too many runs are live, or this one was here before");
+        }
         let this = self.clone();
         let thread = std::thread::Builder::new().name(format!("run-{session}"));
         let spawned = thread.spawn(move || {
-            let run = Run { driver: &this, session, priority, mailbox: &mailbox };
+            let run = Run { driver: &this, session, priority };
             let outcome = catch_unwind(AssertUnwindSafe(|| run.drive(begin)));
             let news = outcome.unwrap_or_else(|_| Some(failed("the run panicked: a defect of this program")));
             this.mailboxes.close(session);
@@ -108,7 +109,7 @@ impl Driver {
 
     /// Gives a run up. It says nothing more but what is on its way already.
     pub fn cancel(&self, session: SessionId) {
-        self.mailboxes.cancel(session);
+        self.mailboxes.close(session);
     }
 
     /// Runs that are live.
@@ -138,7 +139,6 @@ struct Run<'a> {
     driver: &'a Driver,
     session: SessionId,
     priority: Priority,
-    mailbox: &'a Mailbox,
 }
 
 impl Run<'_> {
@@ -151,7 +151,7 @@ impl Run<'_> {
         };
         let mut round = 0;
         loop {
-            if self.mailbox.is_cancelled() {
+            if !self.driver.mailboxes.is_live(self.session) {
                 return None;
             }
             let step = run.step();
@@ -172,12 +172,11 @@ impl Run<'_> {
                 }
                 Step::Wait => {
                     drop(permit);
-                    let next = self.mailbox.wait();
-                    permit = match next {
-                        Next::Cancelled => return None,
-                        Next::Messages => self.permit(),
+                    let Next::Messages(messages) = self.driver.mailboxes.wait(self.session) else {
+                        return None;
                     };
-                    for (from, body) in self.mailbox.take() {
+                    permit = self.permit();
+                    for (from, body) in messages {
                         // An abort is told by the next step, with its culprits.
                         let _abort = run.receive(from, &body);
                     }

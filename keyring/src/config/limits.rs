@@ -11,7 +11,7 @@ pub struct Limits {
     pub sessions_max: usize,
     /// Runs that compute at a time. 0 means all cores but one, at least one.
     pub compute_permits: usize,
-    /// Frames of one party that are kept for runs which have not begun here.
+    /// Frames of one party that no run has taken yet, or whose run has not begun here.
     pub frames_kept_per_party: usize,
     /// Bytes of the same.
     pub bytes_kept_per_party: usize,

@@ -1,4 +1,4 @@
-//! Messages for runs: of live ones, of ones that are not begun here yet, and of ended ones, each within bounds.
+//! Where runs hear: messages reach live runs, wait for ones that are not begun here, and are dropped for ended ones.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,153 +7,109 @@ use bytes::Bytes;
 use mpc_core::{PartyIndex, SessionId};
 
 use super::Bounds;
+use super::frames::Frames;
 
-/// Messages that wait for one live run; an honest run of 32 parties has a tenth of it.
-const LIVE_MESSAGES_MAX: usize = 4_096;
 /// Ended runs remembered, so that their late messages are not taken for early ones.
-const ENDED_MAX: usize = 4_096;
-
-type Message = (PartyIndex, Bytes);
-
-/// Where the messages of one live run wait.
-#[derive(Default)]
-pub(super) struct Mailbox {
-    state: Mutex<Letters>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Letters {
-    messages: Vec<Message>,
-    cancelled: bool,
-}
+const ENDED_MAX: usize = 16_384;
 
 /// Why a wait ended.
 pub(super) enum Next {
-    Messages,
+    Messages(Vec<(PartyIndex, Bytes)>),
     Cancelled,
 }
 
-impl Mailbox {
-    /// Waits until there is a message or the run is given up.
-    pub(super) fn wait(&self) -> Next {
-        let mut letters = lock(&self.state);
-        loop {
-            if letters.cancelled {
-                return Next::Cancelled;
-            }
-            if !letters.messages.is_empty() {
-                return Next::Messages;
-            }
-            letters = self.changed.wait(letters).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    pub(super) fn take(&self) -> Vec<Message> {
-        std::mem::take(&mut lock(&self.state).messages)
-    }
-
-    pub(super) fn is_cancelled(&self) -> bool {
-        lock(&self.state).cancelled
-    }
-
-    fn put(&self, message: Message) {
-        let mut letters = lock(&self.state);
-        if letters.messages.len() < LIVE_MESSAGES_MAX {
-            letters.messages.push(message);
-            self.changed.notify_one();
-        }
-    }
-
-    fn cancel(&self) {
-        lock(&self.state).cancelled = true;
-        self.changed.notify_one();
-    }
-}
-
-/// All mailboxes of a driver.
+/// All mailboxes of a driver, behind one lock that nobody computes under.
 pub(super) struct Mailboxes {
-    bounds: Bounds,
+    runs_max: usize,
     offices: Mutex<Offices>,
 }
 
-#[derive(Default)]
 struct Offices {
-    live: BTreeMap<SessionId, Arc<Mailbox>>,
-    early: BTreeMap<PartyIndex, Early>,
+    /// Live runs, and what wakes them.
+    live: BTreeMap<SessionId, Arc<Condvar>>,
+    frames: Frames,
     ended: BTreeSet<SessionId>,
     ended_in_order: VecDeque<SessionId>,
 }
 
-/// One peer's messages for runs that are not begun here; the oldest fall out.
-#[derive(Default)]
-struct Early {
-    messages: VecDeque<(SessionId, Bytes)>,
-    bytes: usize,
-}
-
 impl Mailboxes {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, offices: Mutex::default() }
+        let offices = Offices {
+            live: BTreeMap::new(),
+            frames: Frames::new(bounds.messages_per_party, bounds.bytes_per_party),
+            ended: BTreeSet::new(),
+            ended_in_order: VecDeque::new(),
+        };
+        Self { runs_max: bounds.runs_max, offices: Mutex::new(offices) }
     }
 
-    /// The mailbox of a new run, with what came early; `None` if there are too many or this session was here before.
-    pub(super) fn open(&self, session: SessionId) -> Option<Arc<Mailbox>> {
-        let mut offices = lock(&self.offices);
-        if offices.live.len() >= self.bounds.runs_max
-            || offices.live.contains_key(&session)
-            || offices.ended.contains(&session)
-        {
-            return None;
+    /// Opens the mailbox of a new run, with what came early. False if there are too many or this session was here before.
+    pub(super) fn open(&self, session: SessionId) -> bool {
+        let mut offices = self.lock();
+        if offices.live.len() >= self.runs_max || offices.is_known(session) {
+            return false;
         }
-        let mailbox = Arc::new(Mailbox::default());
-        for (from, early) in &mut offices.early {
-            for body in early.take(session) {
-                mailbox.put((*from, body));
-            }
-        }
-        offices.live.insert(session, mailbox.clone());
-        Some(mailbox)
+        offices.live.insert(session, Arc::default());
+        offices.frames.begin(session);
+        true
     }
 
     pub(super) fn deliver(&self, session: SessionId, from: PartyIndex, body: Bytes) {
-        let mut offices = lock(&self.offices);
-        if let Some(mailbox) = offices.live.get(&session) {
-            mailbox.put((from, body));
-        } else if !offices.ended.contains(&session) {
-            offices.early.entry(from).or_default().put(session, body, self.bounds);
+        let mut offices = self.lock();
+        if offices.ended.contains(&session) {
+            return;
+        }
+        let wake = offices.live.get(&session).cloned();
+        if offices.frames.keep(session, from, body, wake.is_some())
+            && let Some(wake) = wake
+        {
+            wake.notify_one();
         }
     }
 
-    pub(super) fn cancel(&self, session: SessionId) {
-        let mut offices = lock(&self.offices);
-        if let Some(mailbox) = offices.live.get(&session) {
-            mailbox.cancel();
+    /// Waits until there are messages for a run, and takes them, or until it is given up.
+    pub(super) fn wait(&self, session: SessionId) -> Next {
+        let mut offices = self.lock();
+        loop {
+            let Some(wake) = offices.live.get(&session).cloned() else {
+                return Next::Cancelled;
+            };
+            if !offices.frames.is_empty(session) {
+                return Next::Messages(offices.frames.take(session));
+            }
+            offices = wake.wait(offices).unwrap_or_else(PoisonError::into_inner);
         }
-        offices.end(session);
     }
 
+    pub(super) fn is_live(&self, session: SessionId) -> bool {
+        self.lock().live.contains_key(&session)
+    }
+
+    /// Ends a run: it hears nothing more and never begins again.
     pub(super) fn close(&self, session: SessionId) {
-        lock(&self.offices).end(session);
+        let mut offices = self.lock();
+        if let Some(wake) = offices.live.remove(&session) {
+            wake.notify_one();
+        }
+        drop(offices.frames.take(session));
+        offices.remember(session);
     }
 
     pub(super) fn live(&self) -> usize {
-        lock(&self.offices).live.len()
+        self.lock().live.len()
     }
 
-    /// Bytes kept for runs that are not begun here.
-    #[cfg(test)]
-    pub(super) fn early_bytes(&self) -> usize {
-        lock(&self.offices).early.values().map(|early| early.bytes).sum()
+    fn lock(&self) -> MutexGuard<'_, Offices> {
+        self.offices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Offices {
-    fn end(&mut self, session: SessionId) {
-        self.live.remove(&session);
-        for early in self.early.values_mut() {
-            early.take(session);
-        }
+    fn is_known(&self, session: SessionId) -> bool {
+        self.live.contains_key(&session) || self.ended.contains(&session)
+    }
+
+    fn remember(&mut self, session: SessionId) {
         if self.ended.insert(session) {
             self.ended_in_order.push_back(session);
         }
@@ -165,29 +121,64 @@ impl Offices {
     }
 }
 
-impl Early {
-    fn put(&mut self, session: SessionId, body: Bytes, bounds: Bounds) {
-        self.bytes += body.len();
-        self.messages.push_back((session, body));
-        while self.messages.len() > bounds.early_messages_per_party || self.bytes > bounds.early_bytes_per_party {
-            let Some((_, oldest)) = self.messages.pop_front() else { return };
-            self.bytes -= oldest.len();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(name: u8) -> SessionId {
+        SessionId::new([name; 32])
+    }
+
+    fn mailboxes(messages_per_party: usize) -> Mailboxes {
+        Mailboxes::new(Bounds { runs_max: 2, permits: 1, messages_per_party, bytes_per_party: 1_000 })
+    }
+
+    fn heard(mailboxes: &Mailboxes, name: u8) -> Vec<(u16, u8)> {
+        match mailboxes.wait(session(name)) {
+            Next::Messages(messages) => messages.into_iter().map(|(from, body)| (from.get(), body[0])).collect(),
+            Next::Cancelled => panic!("the run is live"),
         }
     }
 
-    fn take(&mut self, session: SessionId) -> Vec<Bytes> {
-        let mut taken = Vec::new();
-        self.messages.retain(|(of, body)| {
-            if *of == session {
-                taken.push(body.clone());
-            }
-            *of != session
-        });
-        self.bytes -= taken.iter().map(Bytes::len).sum::<usize>();
-        taken
+    fn say(mailboxes: &Mailboxes, name: u8, from: u16, body: u8) {
+        mailboxes.deliver(session(name), PartyIndex::new(from), Bytes::from(vec![body]));
     }
-}
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    #[test]
+    fn a_party_that_floods_a_live_run_crowds_nobody_out() {
+        let mailboxes = mailboxes(3);
+        assert!(mailboxes.open(session(1)));
+        (0..10).for_each(|body| say(&mailboxes, 1, 1, body));
+        say(&mailboxes, 1, 2, 77);
+        assert_eq!(heard(&mailboxes, 1), [(1, 0), (1, 1), (1, 2), (2, 77)]);
+    }
+
+    #[test]
+    fn a_flood_for_runs_that_never_begin_leaves_room_for_a_run_that_does() {
+        let mailboxes = mailboxes(3);
+        (10..200).for_each(|name| say(&mailboxes, name, 1, 0));
+        assert!(mailboxes.open(session(1)));
+        say(&mailboxes, 1, 1, 5);
+        assert_eq!(heard(&mailboxes, 1), [(1, 5)]);
+    }
+
+    #[test]
+    fn an_ended_run_hears_nothing_and_never_begins_again() {
+        let mailboxes = mailboxes(3);
+        assert!(mailboxes.open(session(1)));
+        mailboxes.close(session(1));
+        say(&mailboxes, 1, 1, 5);
+        assert!(matches!(mailboxes.wait(session(1)), Next::Cancelled));
+        assert!(!mailboxes.open(session(1)));
+        assert!(mailboxes.lock().frames.is_empty(session(1)));
+    }
+
+    #[test]
+    fn live_runs_are_bounded() {
+        let mailboxes = mailboxes(3);
+        assert!(mailboxes.open(session(1)) && mailboxes.open(session(2)));
+        assert!(!mailboxes.open(session(3)));
+        mailboxes.close(session(1));
+        assert!(mailboxes.open(session(3)));
+    }
 }

@@ -58,6 +58,12 @@ impl Permits {
         self.lock().waiting.first().is_some_and(|(first, _)| first < priority)
     }
 
+    /// How many stand in line.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
