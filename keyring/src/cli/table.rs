@@ -133,7 +133,9 @@ fn shelf(lanes: &[Lane]) -> Table {
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header);
-    table.column_iter_mut().for_each(|column| drop(column.set_padding((0, 1))));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
     table
 }
 
