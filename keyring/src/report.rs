@@ -23,11 +23,6 @@ pub struct Report(Box<dyn Error + Send + Sync>);
 #[error("broken invariant: {0}")]
 pub struct Broken(pub String);
 
-/// What a person gave is wrong, where no other error says so.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Misused(pub String);
-
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -95,7 +90,6 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
         || error.is::<SecretError>()
         || error.is::<RosterError>()
         || error.is::<IdentityError>()
-        || error.is::<Misused>()
     {
         return Some(Exit::Misused);
     }

@@ -3,7 +3,7 @@
 //! A roster is one epoch's truth. Every party signs its own entry together with the *terms* (epoch, threshold, names and
 //! node keys of all, in order): nobody can be added, exchanged or moved without everybody's new signature, and nobody's
 //! addresses or accounts without its own. A [`Roster`] exists only if all signatures verify; a [`RosterFile`] is what a
-//! file says. This room translates [`PartyIndex`] to node key and back, and knows `Q` and the order of turns.
+//! file says. This room translates [`PartyIndex`] to node key and back, and knows `Q`.
 
 mod file;
 
@@ -169,17 +169,6 @@ impl Roster {
     /// [`RosterError::Stranger`].
     pub fn own_place(&self, node_key: &[u8; 32]) -> Result<PartyIndex, RosterError> {
         self.index_of(node_key).ok_or_else(|| RosterError::Stranger { node_key: hex::encode(node_key) })
-    }
-
-    /// The order of turns that `seed` stands for: a permutation of all places that is a function of seed and roster
-    /// alone, never of who seems to be up.
-    pub fn order_for(&self, seed: &[u8]) -> Vec<PartyIndex> {
-        let mut order: Vec<_> = self.indices().collect();
-        order.sort_by_cached_key(|party| {
-            let rank = Tagged::new(tag::ORDER).part(&self.digest).part(seed).number(u64::from(party.get())).finish();
-            (rank, *party)
-        });
-        order
     }
 
     fn place(&self, is: impl Fn(&RosterEntry) -> bool) -> Option<PartyIndex> {

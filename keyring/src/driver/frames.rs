@@ -36,13 +36,7 @@ struct Held {
 
 impl Frames {
     pub(super) const fn new(messages_per_party: usize, bytes_per_party: usize) -> Self {
-        Self {
-            messages_per_party,
-            bytes_per_party,
-            sessions: BTreeMap::new(),
-            parties: BTreeMap::new(),
-            arrivals: 0,
-        }
+        Self { messages_per_party, bytes_per_party, sessions: BTreeMap::new(), parties: BTreeMap::new(), arrivals: 0 }
     }
 
     /// Keeps a message, if its party's bounds allow it.
@@ -99,9 +93,9 @@ impl Frames {
     }
 
     fn is_over(&self, from: PartyIndex, bytes: usize) -> bool {
-        self.parties.get(&from).is_some_and(|held| {
-            held.messages >= self.messages_per_party || held.bytes + bytes > self.bytes_per_party
-        })
+        self.parties
+            .get(&from)
+            .is_some_and(|held| held.messages >= self.messages_per_party || held.bytes + bytes > self.bytes_per_party)
     }
 
     fn drop_oldest_early(&mut self, party: PartyIndex) -> bool {

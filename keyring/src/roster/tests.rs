@@ -105,24 +105,3 @@ fn the_quorum_is_a_majority_and_at_least_the_threshold() {
         assert_eq!(signed(need, count).verify().unwrap().quorum(), quorum, "{need} of {count}");
     }
 }
-
-#[test]
-fn the_order_of_turns_is_a_fixed_permutation_that_differs_by_seed() {
-    let roster = signed(5, 8).verify().unwrap();
-    let order = roster.order_for(b"request 1");
-    assert_eq!(order, roster.order_for(b"request 1"));
-    assert_ne!(order, roster.order_for(b"request 2"));
-    let mut sorted = order;
-    sorted.sort();
-    assert_eq!(sorted, roster.indices().collect::<Vec<_>>());
-}
-
-#[test]
-fn the_first_turn_is_spread_over_all_parties() {
-    let roster = signed(2, 3).verify().unwrap();
-    let mut first = [0; 3];
-    for request in 0_u64..300 {
-        first[usize::from(roster.order_for(&request.to_be_bytes())[0].get())] += 1;
-    }
-    assert!(first.iter().all(|turns| (60..=140).contains(turns)), "{first:?}");
-}
