@@ -183,7 +183,8 @@ pub struct Running {
 // === impl App ===
 
 impl App {
-    /// Opens and binds everything that the configuration names. `primes` are used before any are searched for.
+    /// Opens and binds everything that the configuration names. With `primes`, which
+    /// everybody knows then, none are searched for: development networks only.
     ///
     /// # Errors
     /// [`BuildError`]: nothing was started.
@@ -239,7 +240,7 @@ impl App {
         let node = Node::recover(setup, store.clone(), clock.monotonic_ms())?;
         let (bound, book) = bind(&config, &roster, &identity, clock.clone()).await?;
         let admin = Listener::bind(&config.node.admin_socket, config.limits.admin_connections_max)?;
-        let primes = Arc::new(PrimeRoom::new(store.clone(), primes));
+        let primes = Arc::new(PrimeRoom::new(store.clone(), primes.as_ref()));
         Ok(Self { roster, me, identity, store, clock, node, chains, bound, book, primes, runs, admin, accounts })
     }
 
@@ -277,7 +278,10 @@ impl App {
             engine: Arc::new(Cggmp24::standard()),
             primes: {
                 let (primes, tasks) = (self.primes.clone(), tasks.clone());
+                // Runs ask from threads of their own, where no runtime is.
+                let runtime = tokio::runtime::Handle::current();
                 Box::new(move || {
+                    let _within = runtime.enter();
                     let taken = primes.take();
                     if taken.is_none() {
                         primes.search_if_needed(&tasks);

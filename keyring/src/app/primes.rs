@@ -8,6 +8,7 @@ use mpc_core::Primes;
 use mpc_core::primes::{Progress, SafePrime, Search};
 use rand::SeedableRng as _;
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
 use crate::store::{Entry, Rule, Store, StoreError, Table};
 use crate::tasks::Tasks;
@@ -19,21 +20,32 @@ const BITS: u32 = 1536;
 /// Where this party's primes are kept until they are used.
 pub struct PrimeRoom {
     store: Arc<dyn Store>,
+    /// Known to everybody, so the same set may serve every run.
+    published: Option<Zeroizing<Vec<u8>>>,
     ready: Mutex<Option<Primes>>,
     searching: AtomicBool,
     stop: AtomicBool,
 }
 
 impl PrimeRoom {
-    /// A room; `given` is used before any are searched for.
+    /// A room. With a `published` set, which a development network has, none are ever searched for.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, given: Option<Primes>) -> Self {
-        Self { store, ready: Mutex::new(given), searching: AtomicBool::default(), stop: AtomicBool::default() }
+    pub fn new(store: Arc<dyn Store>, published: Option<&Primes>) -> Self {
+        Self {
+            store,
+            published: published.map(Primes::encode),
+            ready: Mutex::default(),
+            searching: AtomicBool::default(),
+            stop: AtomicBool::default(),
+        }
     }
 
-    /// A set of primes, for one run. They are gone from the disk before the run begins.
+    /// A set of primes, for one run. They are gone from the disk before the run begins; a published set stays.
     #[must_use]
     pub fn take(&self) -> Option<Primes> {
+        if let Some(published) = &self.published {
+            return Primes::decode(published).ok();
+        }
         let primes = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         match self.forget() {
             Ok(()) => Some(primes),
@@ -51,7 +63,7 @@ impl PrimeRoom {
 
     /// Searches in the background unless auxiliary data is in force, primes are at hand, or a search is on.
     pub fn search_if_needed(self: &Arc<Self>, tasks: &Tasks) {
-        let at_hand = self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let at_hand = self.published.is_some() || self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let in_force = self.store.read(Table::Stock, b"auxiliary/active").is_ok_and(|active| active.is_some());
         if at_hand || in_force || self.searching.swap(true, Ordering::SeqCst) {
             return;
@@ -76,7 +88,7 @@ impl PrimeRoom {
             let place = count.fetch_add(1, Ordering::Relaxed) + 1;
             info!(found = place, wanted = 4, "safe prime found");
             let key = [PREFIX, &place.to_be_bytes()].concat();
-            let value = zeroize::Zeroizing::new(prime.as_bytes().to_vec());
+            let value = Zeroizing::new(prime.as_bytes().to_vec());
             let entry = Entry::Put { table: Table::Stock, key, value, rule: Rule::Replace };
             if let Err(error) = self.store.append(&[entry]) {
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -100,5 +112,25 @@ impl PrimeRoom {
         let stored = self.store.scan(Table::Stock, PREFIX, None, 8)?;
         let entries: Vec<Entry> = stored.into_iter().map(|(key, _)| Entry::delete(Table::Stock, key)).collect();
         if entries.is_empty() { Ok(()) } else { self.store.append(&entries).map(|_| ()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+
+    #[test]
+    fn a_published_set_serves_every_run() {
+        let set = mpc_core::primes::prepared(0).unwrap();
+        let room = PrimeRoom::new(Arc::new(MemoryStore::new(1)), Some(&set));
+        for _ in 0..2 {
+            assert_eq!(room.take().unwrap().encode(), set.encode(), "a run that fails spends nothing");
+        }
+    }
+
+    #[test]
+    fn without_a_set_there_is_nothing_to_take() {
+        assert!(PrimeRoom::new(Arc::new(MemoryStore::new(1)), None).take().is_none());
     }
 }
