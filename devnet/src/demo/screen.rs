@@ -143,7 +143,7 @@ impl<W: Write> Screen<W> {
         self.erase()?;
         let mut table = Table::new();
         // Wrapped to the terminal's width by the table itself, so that the lines can be counted.
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["request", "what", "state", "blocks", "ms"]);
         for row in rows {
             let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
