@@ -88,6 +88,7 @@ impl Driver {
         let this = self.clone();
         let thread = std::thread::Builder::new().name(format!("run-{session}"));
         let spawned = thread.spawn(move || {
+            let _span = tracing::info_span!("session", %session).entered();
             let run = Run { driver: &this, session, priority };
             let outcome = catch_unwind(AssertUnwindSafe(|| run.drive(begin)));
             let news = outcome.unwrap_or_else(|_| Some(failed("the run panicked: a defect of this program")));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chain_client::SignedTx;
 use mpc_core::{KeyId, KeyShare, PartyIndex};
 use tokio::sync::mpsc;
-use tracing::{debug, error, info, warn};
+use tracing::{Span, debug, error, info, info_span, warn};
 
 use super::Inbound;
 use super::follow::{ChainDesk, Question};
@@ -199,13 +199,18 @@ impl Heart {
     }
 }
 
+/// One line per note, in the span of its request, so that everything about one request is found by one name.
 fn write_note(note: &Note) {
-    let request = note.decree.as_ref().map(ToString::to_string).unwrap_or_default();
+    let span = match &note.decree {
+        Some(decree) => info_span!("request", chain = decree.chain, request = %decree),
+        None => Span::none(),
+    };
+    let _in_span = span.enter();
     let text = note.text.as_str();
     match note.level {
-        Level::Alarm => error!(request, "{text}"),
-        Level::Warn => warn!(request, "{text}"),
-        Level::Info => info!(request, "{text}"),
-        Level::Debug => debug!(request, "{text}"),
+        Level::Alarm => error!("{text}"),
+        Level::Warn => warn!("{text}"),
+        Level::Info => info!("{text}"),
+        Level::Debug => debug!("{text}"),
     }
 }
