@@ -1,5 +1,5 @@
 //! Known breaks of the protocol, which the simulation switches on to see them found. Compiled out without the feature
-//! `planted`: then [`is`] is the constant `false`.
+//! `planted`: then `is` is the constant `false`.
 //!
 //! Refuses to be part of a release build.
 
