@@ -16,6 +16,9 @@ use fleet::{CHAIN, Fleet, user};
 
 const BLOCK: Duration = Duration::from_millis(500);
 
+/// Fleets share two cores badly, and these tests measure themselves against deadlines: one at a time.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn show_logs() {
     let _once =
         tracing_subscriber::fmt().with_env_filter("info,libp2p=warn").with_ansi(false).with_test_writer().try_init();
@@ -28,6 +31,7 @@ fn digests(count: u8) -> Vec<Vec<u8>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_daemons_make_their_stock_and_answer_every_kind_of_request() {
     show_logs();
+    let _alone = ONE_AT_A_TIME.lock().await;
     let fleet = Fleet::start(2, 3, BLOCK, 240, false).await;
     fleet.until("auxiliary data and shelf", |node| node.has_auxiliary() && node.free_keys().count() >= 12).await;
     let mut user = User::connect(&fleet.url, CHAIN, &fleet.keyring, user()).await.unwrap();
@@ -41,6 +45,7 @@ async fn three_daemons_make_their_stock_and_answer_every_kind_of_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_five_one_may_stop_below_three_nothing_happens_and_work_resumes_when_they_return() {
     show_logs();
+    let _alone = ONE_AT_A_TIME.lock().await;
     let mut fleet = Fleet::start(3, 5, BLOCK, 240, true).await;
     fleet.until("shelf", |node| node.has_auxiliary() && node.free_keys().count() >= 20).await;
     let customer = Customer::of(&fleet).await;
@@ -74,6 +79,7 @@ async fn of_five_one_may_stop_below_three_nothing_happens_and_work_resumes_when_
 /// Of twelve requests at once all are answered within their life, and few runs are begun in vain.
 async fn twelve_at_once(need: u16, of: u16) {
     show_logs();
+    let _alone = ONE_AT_A_TIME.lock().await;
     let fleet = Fleet::start(need, of, Duration::from_secs(1), 60, true).await;
     let stocked = usize::from(of) * 4;
     fleet.until("shelf", move |node| node.has_auxiliary() && node.free_keys().count() >= stocked).await;
@@ -100,6 +106,7 @@ async fn twelve_requests_at_once_are_decided_by_three_of_five() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_done_in_time_is_dropped_in_the_order_of_deadlines() {
     show_logs();
+    let _alone = ONE_AT_A_TIME.lock().await;
     let fleet = Fleet::start(3, 5, Duration::from_secs(1), 20, true).await;
     fleet.until("shelf", |node| node.has_auxiliary() && node.free_keys().count() >= 20).await;
     let customer = Customer::of(&fleet).await;
