@@ -180,7 +180,8 @@ impl Outbox {
             height: Height(0),
             read_at: Height(0),
             halt: None,
-            paused: false,
+            // Until the keyring was read and found to be on.
+            paused: true,
             out_of_funds: false,
             over_ceiling: false,
         })
@@ -220,7 +221,7 @@ impl Outbox {
     pub fn why_silent(&self) -> String {
         match &self.halt {
             Some(halt) => halt.to_string(),
-            None if self.paused => "the keyring is switched off, or this account is no party of it".to_owned(),
+            None if self.paused => "the keyring is unread or switched off, or this account is no party of it".to_owned(),
             None if self.out_of_funds => "the account has no funds".to_owned(),
             None if self.over_ceiling => {
                 "the chain asks more than `fee_ceiling_urock`, or its fees are unread".to_owned()

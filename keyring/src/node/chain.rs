@@ -9,7 +9,7 @@ use super::{ChainNews, Event as NodeEvent, Level, Live, Node, Order};
 use crate::admission::{self, Job, Known, Sighting, Verdict};
 use crate::agreement::clock::Millis;
 use crate::agreement::{Decree, Record};
-use crate::decree::{DecreeId, Kind};
+use crate::decree::{DecreeId, Kind, Proposal, Value};
 use crate::outbox::{Moves, Outcome, Publication, Want};
 use crate::request::{Event, RequestRecord, State};
 use crate::shelf;
@@ -208,6 +208,10 @@ impl Node {
     pub(super) fn begin(&mut self, job: Job, request: RequestRecord, stored: Record) {
         let id = job.decree.clone();
         let order = self.committee.order(&job.order_seed());
+        // A key offered before a crash may be bound elsewhere already: it is offered to nobody else.
+        if let Some((_, Proposal { value: Value::Key { key, .. }, .. })) = &stored.proposed {
+            self.promised_keys.insert(*key);
+        }
         let around = self.around(job.deadline, &id.chain);
         let decided = stored.decided.is_some();
         let decree = Decree::new(id.clone(), self.committee.clone(), self.me, order, stored, self.gap, around);
