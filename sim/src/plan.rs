@@ -42,6 +42,8 @@ pub enum Fault {
     Partition(BTreeSet<PartyIndex>),
     /// All links stand again.
     Mend,
+    /// The link of two parties breaks until all links stand again.
+    Sever(PartyIndex, PartyIndex),
     /// The link of two parties breaks and comes back at once: what is in flight is lost.
     Flap(PartyIndex, PartyIndex),
     /// No blocks.

@@ -92,6 +92,7 @@ pub struct World {
     restarts_due: BTreeSet<PartyIndex>,
     totals: Totals,
     log: Option<Vec<String>>,
+    held_back: Option<user::HeldBack>,
 }
 
 /// Events after which a run is given up: something spins.
@@ -157,6 +158,7 @@ impl World {
             restarts_due: BTreeSet::new(),
             totals: Totals::default(),
             log: None,
+            held_back: None,
             town,
             plan,
         };

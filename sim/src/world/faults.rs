@@ -110,6 +110,11 @@ impl World {
             }
             Fault::Partition(side) => self.set_links(|one, other| side.contains(&one) != side.contains(&other)),
             Fault::Mend => self.set_links(|_, _| false),
+            Fault::Sever(one, other) => {
+                if one != other && self.network.set_cut(one, other, true) {
+                    self.link_falls(one, other);
+                }
+            }
             Fault::Flap(one, other) => {
                 if one != other && self.network.set_cut(one, other, true) {
                     self.link_falls(one, other);

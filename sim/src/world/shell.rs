@@ -105,6 +105,14 @@ impl World {
             let incarnation = self.process(party).incarnation;
             self.after(0, Happening::Own { party, incarnation, packet: Box::new(packet.clone()) });
         }
+        let peers = match self.held_back.as_mut() {
+            None => peers,
+            Some((holds, held)) => {
+                let (kept, free): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| holds(*peer, &packet));
+                held.extend(kept.into_iter().map(|peer| (peer, packet.clone())));
+                free
+            }
+        };
         if let Some(mut liar) = self.liars.remove(&party) {
             let said = if self.healed && self.now > self.plan.heals_at + 5_000 {
                 peers.iter().map(|peer| Said::Packet(*peer, Box::new(packet.clone()))).collect()

@@ -7,15 +7,23 @@ use chain_client::proto::zrchain::treasury::{
     MsgNewZrSignSignatureRequest, msg_fulfil_key_request,
 };
 use chain_client::tx::any;
-use chain_client::{KeyType, RequestId, Standing};
+use chain_client::{KeyType, RequestId, RequestKind, Standing};
 use devnet::chain::SystemRequest;
+use keyring::admission::suite_of;
+use keyring::agreement::Record;
+use keyring::decree::{DecreeId, Kind};
+use keyring::message::Packet;
 use keyring::request::{RequestRecord, State};
 use keyring::store::{Store, Table};
-use mpc_core::PartyIndex;
+use mpc_core::{KeyId, PartyIndex};
 
 use super::World;
 use super::faults::type_word;
 use crate::laws::request_of;
+use crate::plan::Fault;
+
+/// Which packets are kept back, and those that were.
+pub(super) type HeldBack = (Box<dyn Fn(PartyIndex, &Packet) -> bool>, Vec<(PartyIndex, Packet)>);
 
 /// Whose hand it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +119,52 @@ impl World {
         }
     }
 
+    /// Lets a fault happen now.
+    pub fn strike(&mut self, fault: Fault) {
+        self.fault(fault);
+    }
+
+    /// Keeps back every packet between parties that `held` names by receiver and contents, until it is released.
+    pub fn hold(&mut self, held: impl Fn(PartyIndex, &Packet) -> bool + 'static) {
+        self.held_back = Some((Box::new(held), Vec::new()));
+    }
+
+    /// Holds nothing back any more; delivers what was, of it what `wanted` names, whatever has become of the links since.
+    pub fn release(&mut self, wanted: impl Fn(&Packet) -> bool) {
+        let Some((_, frames)) = self.held_back.take() else { return };
+        for (to, packet) in frames {
+            if wanted(&packet) && self.process(to).node.is_some() {
+                self.deliver(to, keyring::node::Event::Packet(Box::new(packet)));
+            }
+        }
+    }
+
+    /// The order of turns at signatures by a key of the chain.
+    #[must_use]
+    pub fn turns(&self, key: u64) -> Vec<PartyIndex> {
+        let Some(key) = self.ledger.key(key, self.ledger.height()) else { return Vec::new() };
+        let id = KeyId::of(suite_of(key.key_type), &key.public_key);
+        self.town.committee.order(id.as_bytes())
+    }
+
+    /// What a party's disk says of the decree that answers a request.
+    #[must_use]
+    pub fn record(&self, party: PartyIndex, id: RequestId) -> Record {
+        let kind = match id.kind {
+            RequestKind::Key => Kind::Key,
+            RequestKind::Signature => Kind::Signature,
+        };
+        let chain = crate::town::CHAIN.to_owned();
+        let decree = DecreeId { chain, keyring: self.town.keyring.clone(), kind, request: id.number, item: 0 };
+        crate::laws::record_of(self.process(party).store.as_ref(), &decree)
+    }
+
+    /// The parties that know the decision.
+    #[must_use]
+    pub fn deciders(&self, id: RequestId) -> BTreeSet<PartyIndex> {
+        self.town.threshold.parties().filter(|party| self.record(*party, id).decided.is_some()).collect()
+    }
+
     /// What became of a request, as the chain shows it now.
     #[must_use]
     pub fn standing(&self, id: RequestId) -> Standing {
@@ -140,7 +194,7 @@ impl World {
         all
     }
 
-    fn decrees_of_chain(&self) -> Vec<keyring::decree::DecreeId> {
+    fn decrees_of_chain(&self) -> Vec<DecreeId> {
         let requests = self.ledger.requests(self.ledger.height());
         requests.map(|request| keyring::node::decree_of(crate::town::CHAIN, &self.town.keyring, &request)).collect()
     }

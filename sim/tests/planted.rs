@@ -1,0 +1,141 @@
+//! Known breaks stay broken: each is found when it is switched on, by a directed schedule or by seeds, and the same
+//! schedules break nothing in the real protocol.
+#![cfg(feature = "planted")]
+
+use std::collections::BTreeSet;
+
+use chain_client::{KeyType, RequestId};
+use keyring::message::{Packet, Statement};
+use sim::{Fault, Outcome, Plan, Plant, ShellPlant, Wish, World};
+
+const REQUEST: RequestId = RequestId::signature(1);
+const ECDSA_KEY: u64 = 1;
+const SEEDS: std::ops::Range<u64> = 0..4;
+
+fn asked(seed: u64, plant: Option<Plant>) -> Plan {
+    let plan = Plan::calm(seed, 3, 5).wish(500, Wish::Sign(KeyType::EcdsaSecp256k1)).healing_at(25_000);
+    Plan { plant, ..plan }
+}
+
+fn statement(packet: &Packet) -> Option<(u32, &Statement)> {
+    packet.envelope.about_decree().map(|(_, ballot, statement)| (ballot.attempt, statement))
+}
+
+/// Of A B C D E, three settle on an answer; one of them, which has accepted and does not know that it is decided, is
+/// left with the two that know nothing.
+fn two_and_three(seed: u64, plant: Option<Plant>) -> Outcome {
+    let mut world = World::planned(asked(seed, plant));
+    let turns = world.turns(ECDSA_KEY);
+    let bridge = turns[1 + usize::try_from(seed % 2).unwrap_or(0)];
+    let outside = turns[3..].to_vec();
+    world.hold(move |to, packet| match statement(packet) {
+        Some((0, Statement::Join { .. })) => outside.contains(&to),
+        Some((0, Statement::Accept { .. })) => outside.contains(&to) || to == bridge,
+        _ => false,
+    });
+    let settled = |world: &World| !world.deciders(REQUEST).is_empty();
+    if world.run_until(20_000, settled) {
+        let knowing = turns[..3].iter().copied().filter(|party| *party != bridge).collect();
+        world.strike(Fault::Partition(knowing));
+        world.release(|_| false);
+    }
+    world.finish()
+}
+
+/// Joins of ballot 0 come only after a later ballot has decided, and who knows that is cut off.
+fn late_joins(seed: u64, plant: Option<Plant>) -> Outcome {
+    let mut world = World::planned(asked(seed, plant));
+    world.hold(|_, packet| matches!(statement(packet), Some((0, Statement::Join { .. }))));
+    if world.run_until(20_000, |world| !world.deciders(REQUEST).is_empty()) {
+        let deciders = world.deciders(REQUEST);
+        world.strike(Fault::Partition(deciders));
+        world.release(|_| true);
+    }
+    world.finish()
+}
+
+/// The first of the order cannot see the next two: each side has a quorum, and its own first party.
+fn split_views(seed: u64, plant: Option<Plant>) -> Outcome {
+    let mut world = World::planned(asked(seed, plant));
+    let _ = world.run_until(950, |_| false);
+    let turns = world.turns(ECDSA_KEY);
+    let (lower, higher) = (turns[0].min(turns[1]), turns[0].max(turns[1]));
+    world.strike(Fault::Sever(turns[0], turns[1]));
+    world.strike(Fault::Sever(turns[0], turns[2]));
+    world.hold(move |to, packet| match statement(packet) {
+        Some((0, Statement::Propose(_))) => packet.envelope.from == higher,
+        Some((0, Statement::Accept { .. })) => to != lower,
+        _ => false,
+    });
+    if world.run_until(8_000, |world| world.deciders(REQUEST).contains(&lower)) {
+        world.strike(Fault::Partition(BTreeSet::from([lower])));
+        world.release(|packet| matches!(statement(packet), Some((_, Statement::Propose(_)))));
+    } else {
+        world.release(|_| true);
+    }
+    world.finish()
+}
+
+type Schedule = fn(u64, Option<Plant>) -> Outcome;
+
+#[track_caller]
+fn is_found(schedule: Schedule, plant: Plant, law: &str) {
+    for seed in SEEDS {
+        let honest = schedule(seed, None);
+        assert!(honest.is_well(), "the real protocol, seed {seed}: {:?}", honest.violations);
+        if schedule(seed, Some(plant)).broke(law) {
+            return;
+        }
+    }
+    panic!("{plant:?} is not found");
+}
+
+#[test]
+fn a_promise_that_rides_on_a_partial_is_found() {
+    is_found(two_and_three, Plant::PromiseRidesOnPartial, "one_answer_per_request");
+}
+
+#[test]
+fn another_party_that_skips_prepare_is_found() {
+    is_found(two_and_three, Plant::SecondTurnSkipsPrepare, "one_answer_per_request");
+}
+
+#[test]
+fn an_accepted_record_replaced_by_a_lower_ballot_is_found() {
+    is_found(late_joins, Plant::AcceptsLowerBallot, "one_answer_per_request");
+}
+
+#[test]
+fn a_first_leader_chosen_by_liveness_is_found() {
+    is_found(split_views, Plant::FirstLeaderByLiveness, "one_answer_per_request");
+}
+
+#[test]
+fn one_shelf_key_for_two_requests_is_found() {
+    let schedule: Schedule = |seed, plant| {
+        let plan = Plan { plant, ..Plan::calm(seed, 2, 3) };
+        let plan = (0..4).fold(plan, |plan, _| plan.wish(500, Wish::Key(KeyType::EddsaEd25519)));
+        World::planned(plan.healing_at(5_000)).finish()
+    };
+    is_found(schedule, Plant::OneKeyForTwoRequests, "key_after_shares");
+}
+
+fn in_the_shell(plant: ShellPlant, law: &str) {
+    let found: BTreeSet<u64> = (0..6)
+        .filter(|seed| {
+            let plan = Plan { shell_plant: Some(plant), ..Plan::drawn(*seed, Some((2, 3))) };
+            World::planned(plan).finish().broke(law)
+        })
+        .collect();
+    assert!(!found.is_empty(), "{plant:?} is not found");
+}
+
+#[test]
+fn a_partial_sent_before_its_write_is_found() {
+    in_the_shell(ShellPlant::SpeakBeforeWrite, "journal_before_wire");
+}
+
+#[test]
+fn a_transaction_declared_dead_from_reads_at_different_heights_is_found() {
+    in_the_shell(ShellPlant::MixedHeights, "one_submission_per_party");
+}
