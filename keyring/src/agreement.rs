@@ -299,14 +299,19 @@ impl Decree {
             Statement::Promise { accepted } => self.on_promise(packet, ballot, *accepted, rules, around, &mut acts),
             Statement::Propose(proposal) => self.on_propose(packet, ballot, proposal, rules, around, &mut acts),
             Statement::Join { .. } => {
-                self.joins.cast(ballot, envelope);
+                let is_new = self.joins.cast(ballot, envelope);
                 self.notice(envelope.from, ballot, rules, around, &mut acts);
-                self.try_accept(ballot, rules, &mut acts);
+                if is_new {
+                    self.try_accept(ballot, rules, &mut acts);
+                }
             }
             Statement::Accept { .. } => {
-                self.accepts.cast(ballot, envelope);
+                let is_new = self.accepts.cast(ballot, envelope);
                 self.notice(envelope.from, ballot, rules, around, &mut acts);
-                self.try_decide(ballot, rules, &mut acts);
+                // What is repeated in answer to a question must not raise the question again.
+                if is_new {
+                    self.try_decide(ballot, rules, &mut acts);
+                }
             }
             Statement::Decided { .. } => self.on_decided(&packet.attachment, rules, &mut acts),
             Statement::Ask => self.repeat(Audience::One(envelope.from), &mut acts),

@@ -17,13 +17,15 @@ pub(super) struct Votes {
 }
 
 impl Votes {
-    /// Remembers a statement. A second one of the same party in the same ballot is not taken.
-    pub(super) fn cast(&mut self, ballot: Ballot, envelope: &Envelope) {
+    /// Remembers a statement; `true` if it is new and recent enough to be kept. A second one of the same party in the same ballot is not taken.
+    pub(super) fn cast(&mut self, ballot: Ballot, envelope: &Envelope) -> bool {
         let own = self.by_party.entry(envelope.from).or_default();
+        let is_new = !own.contains_key(&ballot);
         own.entry(ballot).or_insert_with(|| envelope.clone());
         while own.len() > BALLOTS_PER_PARTY {
             own.pop_first();
         }
+        is_new && own.contains_key(&ballot)
     }
 
     /// All statements of one ballot, by speaker.
