@@ -96,7 +96,7 @@ pub struct World {
 }
 
 /// Events after which a run is given up: something spins.
-const EVENTS_MAX: u64 = 2_000_000;
+const EVENTS_MAX: u64 = 100_000;
 /// Within so long after the last request was closed every node has forgotten it and its sequences are spent.
 const FORGETTING_MS: u64 = 60_000;
 
