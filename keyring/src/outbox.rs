@@ -221,7 +221,9 @@ impl Outbox {
     pub fn why_silent(&self) -> String {
         match &self.halt {
             Some(halt) => halt.to_string(),
-            None if self.paused => "the keyring is unread or switched off, or this account is no party of it".to_owned(),
+            None if self.paused => {
+                "the keyring is unread or switched off, or this account is no party of it".to_owned()
+            }
             None if self.out_of_funds => "the account has no funds".to_owned(),
             None if self.over_ceiling => {
                 "the chain asks more than `fee_ceiling_urock`, or its fees are unread".to_owned()
