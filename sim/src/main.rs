@@ -1,6 +1,8 @@
 //! `sim`: runs seeds and says what they showed.
 
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -32,6 +34,9 @@ struct Arguments {
     /// Switches a known break on, to see it found.
     #[arg(long, value_enum)]
     plant: Option<Planted>,
+    /// Seeds at a time; as many as there are cores if not said.
+    #[arg(long)]
+    jobs: Option<usize>,
     /// Goes on after a seed that broke a law.
     #[arg(long)]
     keep_going: bool,
@@ -113,38 +118,53 @@ fn replay(arguments: &Arguments, seed: u64) -> ExitCode {
     if outcome.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 #[allow(clippy::print_stdout, reason = "a command line prints")]
 #[allow(clippy::disallowed_methods, reason = "measures the run for a person; nothing inside the simulation sees it")]
 fn campaign(arguments: &Arguments) -> ExitCode {
     let began = Instant::now();
     let most = arguments.seconds_max.map(Duration::from_secs);
-    let bar = ProgressBar::new(arguments.seeds);
+    let bar = &ProgressBar::new(arguments.seeds);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {elapsed}, {msg}") {
         bar.set_style(style);
     }
-    let (mut totals, mut run, mut broken) = (Totals::default(), 0u64, Vec::new());
-    for seed in arguments.first..arguments.first.saturating_add(arguments.seeds) {
-        if most.is_some_and(|most| began.elapsed() >= most) {
-            break;
-        }
-        let outcome = World::planned(arguments.plan(seed)).finish();
-        totals.add(&outcome.totals);
-        run += 1;
-        bar.inc(1);
-        if !outcome.is_well() {
-            broken.push(seed);
-            bar.suspend(|| {
-                let logged = World::planned(arguments.plan(seed)).logged().finish();
-                for line in logged.log.iter().rev().take(60).rev() {
-                    println!("{line}");
-                }
-                report(arguments, &logged);
-            });
-            if !arguments.keep_going {
+    let end = arguments.first.saturating_add(arguments.seeds);
+    let next = AtomicU64::new(arguments.first);
+    let shared = Mutex::new((Totals::default(), 0u64, Vec::new()));
+    let work = || {
+        loop {
+            let late = most.is_some_and(|most| began.elapsed() >= most);
+            let stop = !arguments.keep_going && shared.lock().is_ok_and(|shared| !shared.2.is_empty());
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if late || stop || seed >= end {
                 break;
             }
+            let outcome = World::planned(arguments.plan(seed)).finish();
+            bar.inc(1);
+            let Ok(mut shared) = shared.lock() else { break };
+            shared.0.add(&outcome.totals);
+            shared.1 += 1;
+            if !outcome.is_well() {
+                shared.2.push(seed);
+                bar.suspend(|| {
+                    let logged = World::planned(arguments.plan(seed)).logged().finish();
+                    for line in logged.log.iter().rev().take(60).rev() {
+                        println!("{line}");
+                    }
+                    report(arguments, &logged);
+                });
+            }
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs.unwrap_or_else(cores) {
+            scope.spawn(work);
+        }
+    });
+    let Ok((totals, run, broken)) = shared.into_inner() else { return ExitCode::FAILURE };
     bar.finish_and_clear();
     let took = began.elapsed();
     let each = took.as_secs_f64() / (run.max(1) as f64);

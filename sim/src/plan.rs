@@ -205,7 +205,7 @@ impl Plan {
         let drawn = sizes[rng.gen_range(0..sizes.len())];
         let (need, of) = size.unwrap_or(if seed % 50 == 49 { (5, 8) } else { drawn });
         let mut plan = Self::calm(seed, need, of);
-        plan.from_scratch = of <= 3 && rng.gen_ratio(1, 16);
+        let from_scratch = of <= 3 && rng.gen_ratio(1, 16);
         plan.slots = rng.gen_range(1..=2);
         plan.compute_ms = if rng.gen_ratio(1, 4) { (50, 900) } else { (1, 40) };
         plan.block_ms = *[500, 1_000, 2_500].choose(&mut rng).unwrap_or(&1_000);
@@ -216,13 +216,16 @@ impl Plan {
         };
         plan.heals_at = rng.gen_range(8_000..30_000);
         plan.draw_wishes(&mut rng);
+        if from_scratch {
+            plan.begin_from_scratch();
+        }
         plan.draw_liars(&mut rng);
         plan.draw_faults(&mut rng);
         plan
     }
 
     fn draw_wishes(&mut self, rng: &mut ChaCha20Rng) {
-        let start = if self.from_scratch { 2_500 } else { 500 };
+        let start = 500;
         for _ in 0..rng.gen_range(2..=4) {
             let key_type = KeyType::ALL[rng.gen_range(0..KeyType::ALL.len())];
             let wish = match rng.gen_range(0..10) {
@@ -233,7 +236,18 @@ impl Plan {
             };
             // Often together: requests of one block contend for everything.
             let at = if rng.gen_bool(0.5) { start } else { rng.gen_range(start..self.heals_at) };
-            self.wishes.push((at, if self.from_scratch { Wish::Key(key_type) } else { wish }));
+            self.wishes.push((at, wish));
+        }
+    }
+
+    /// Empty disks: there is no key to sign with, so users ask for keys.
+    fn begin_from_scratch(&mut self) {
+        self.from_scratch = true;
+        for (at, wish) in &mut self.wishes {
+            *at = (*at).max(2_500);
+            if let Wish::Sign(key_type) | Wish::SignNewest(key_type) | Wish::Pair(key_type) = wish {
+                *wish = Wish::Key(*key_type);
+            }
         }
     }
 
@@ -242,7 +256,11 @@ impl Plan {
         let tolerated = (2 * quorum).saturating_sub(self.of + 1);
         if tolerated > 0 && self.of > 2 && rng.gen_ratio(2, 3) {
             let liar = PartyIndex::new(rng.gen_range(0..self.of));
-            self.liars.push((liar, Lie::ALL[rng.gen_range(0..Lie::ALL.len())]));
+            let lie = Lie::ALL[rng.gen_range(0..Lie::ALL.len())];
+            if lie == Lie::WrongProofs && self.of <= 4 {
+                self.begin_from_scratch();
+            }
+            self.liars.push((liar, lie));
         }
     }
 

@@ -236,6 +236,23 @@ fn single_requests_of_the_zrsign_connector_are_served() {
 }
 
 #[test]
+fn a_keyring_that_is_switched_off_publishes_nothing_and_catches_up_when_it_is_on_again() {
+    let plan = (0..3).fold(Plan::calm(10, 2, 3), |plan, index| plan.fault(10, Fault::Crash(party(index), 4_000)));
+    let mut world = World::planned(plan.healing_at(30_000));
+    let _ = world.run_until(100, |_| false);
+    world.ask_signatures(&[(ECDSA, &[1; 32])]);
+    let _ = world.run_until(1_100, |_| false);
+    world.switch_keyring(false);
+    let _ = world.run_until(15_000, |_| false);
+    assert_eq!(world.deciders(RequestId::signature(1)).len(), 3, "it is signed and decided");
+    assert_eq!(world.totals().broadcasts, 0, "and not published: the answer would reject the request");
+    world.switch_keyring(true);
+    let served = |world: &World| matches!(world.standing(RequestId::signature(1)), Standing::Fulfilled { .. });
+    assert!(world.run_until(40_000, served), "until the keyring is on");
+    well(&world.finish());
+}
+
+#[test]
 fn an_endpoint_that_does_not_know_the_request_yet_ends_nothing() {
     for seed in 0..4 {
         let plan = everything(Plan::calm(seed, 2, 3));

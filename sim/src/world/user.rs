@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chain_client::proto::zrchain::identity::MsgUpdateKeyring;
 use chain_client::proto::zrchain::treasury::{
     KeyRequestStatus, MsgFulfilKeyRequest, MsgNewKey, MsgNewKeyRequest, MsgNewSignatureRequest,
     MsgNewZrSignSignatureRequest, msg_fulfil_key_request,
@@ -102,6 +103,18 @@ impl World {
             ..Default::default()
         };
         self.send_as(&town.connector, any(&message));
+    }
+
+    /// The keyring's admin switches it on or off.
+    pub fn switch_keyring(&mut self, on: bool) {
+        let town = self.town.clone();
+        let message = MsgUpdateKeyring {
+            creator: town.stranger.address().to_owned(),
+            keyring_addr: town.keyring.clone(),
+            is_active: on,
+            ..Default::default()
+        };
+        self.send_as(&town.stranger, any(&message));
     }
 
     /// Accounts that the keyring lists, and that no node holds, answer a key request with a key of their own.
