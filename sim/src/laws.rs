@@ -368,17 +368,19 @@ pub(crate) fn record_of(store: &dyn Store, decree: &DecreeId) -> Record {
     bytes.and_then(|bytes| Record::decode(&bytes).ok()).unwrap_or_default()
 }
 
+/// Whether the disk holds what is said. Several packets heard at once may be one write: then a join or accept may have
+/// been superseded in it by a higher ballot's, as it would have been a moment later; a partial never.
 fn is_on_disk(record: &Record, ballot: Ballot, statement: &Statement) -> bool {
     match statement {
         Statement::Prepare | Statement::Promise { .. } => record.promised >= Some(ballot),
         Statement::Propose(proposal) => record.proposed == Some((ballot, proposal.clone())),
-        Statement::Join { proposal, share } => record
-            .joined
-            .as_ref()
-            .is_some_and(|joined| joined.ballot == ballot && joined.proposal == *proposal && joined.share == *share),
-        Statement::Accept { answer } => {
-            record.accepted.as_ref().is_some_and(|accepted| accepted.ballot == ballot && accepted.answer == *answer)
-        }
+        Statement::Join { proposal, share } => record.joined.as_ref().is_some_and(|joined| {
+            let superseded = share.is_none() && joined.ballot > ballot;
+            superseded || (joined.ballot == ballot && joined.proposal == *proposal && joined.share == *share)
+        }),
+        Statement::Accept { answer } => record.accepted.as_ref().is_some_and(|accepted| {
+            accepted.ballot > ballot || (accepted.ballot == ballot && accepted.answer == *answer)
+        }),
         Statement::Decided { .. } => record.decided.is_some(),
         Statement::Ask | Statement::Unable | Statement::Queued | Statement::Working(_) => true,
     }
