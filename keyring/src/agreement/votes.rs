@@ -46,3 +46,31 @@ impl Votes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mpc_core::PartyIndex;
+    use zeroize::Zeroizing;
+
+    use super::Votes;
+    use crate::decree::Ballot;
+    use crate::identity::NodeIdentity;
+    use crate::message::{Content, Envelope};
+    use crate::stock::StockWord;
+
+    #[test]
+    fn a_vote_is_new_once_and_an_old_one_that_fell_out_is_never_new_again() {
+        let key = NodeIdentity::from_seed(&Zeroizing::new([7; 32]));
+        let party = PartyIndex::new(1);
+        let envelope = Envelope::sign(&key, 1, party, Content::Stock(StockWord::AuxiliaryFailed { counter: 1 }), 0, [0; 32]);
+        let in_attempt = |attempt| Ballot { attempt, leader: party };
+        let mut votes = Votes::default();
+        assert!(votes.cast(in_attempt(0), &envelope));
+        assert!(!votes.cast(in_attempt(0), &envelope), "repeated");
+        for attempt in 1..=8 {
+            assert!(votes.cast(in_attempt(attempt), &envelope));
+        }
+        assert!(!votes.has(in_attempt(0), party), "bounded");
+        assert!(!votes.cast(in_attempt(0), &envelope), "too old to be kept");
+    }
+}
