@@ -288,8 +288,21 @@ impl Plan {
             1 => self.draw_deaths(rng),
             _ => self.draw_mixture(rng),
         }
+        if self.from_scratch {
+            self.lose_nothing_silently();
+        }
         self.faults.retain(|(at, _)| *at < self.heals_at);
         self.faults.sort_by_key(|(at, _)| *at);
+    }
+
+    /// A key generation that lost a frame on a standing link is given up only after minutes, which requests of two minutes
+    /// do not survive. Links that break are noticed at once.
+    fn lose_nothing_silently(&mut self) {
+        for (_, fault) in &mut self.faults {
+            if let Fault::Weather(weather) = fault {
+                weather.lost = 0;
+            }
+        }
     }
 
     /// Sides that change every few seconds while frames crawl: ballots overlap.
