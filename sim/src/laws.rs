@@ -52,6 +52,7 @@ pub(crate) struct Laws {
     included: BTreeMap<(PartyIndex, RequestId), TxHash>,
     partials: BTreeMap<(PartyIndex, SessionId), Vec<u8>>,
     entered: BTreeSet<(PartyIndex, SessionId)>,
+    signing: BTreeSet<SessionId>,
     rejected: BTreeSet<RequestId>,
     /// The virtual second, and ticks of each party in it.
     ticks: (u64, BTreeMap<PartyIndex, u32>),
@@ -75,6 +76,7 @@ impl Laws {
             included: BTreeMap::new(),
             partials: BTreeMap::new(),
             entered: BTreeSet::new(),
+            signing: BTreeSet::new(),
             rejected: BTreeSet::new(),
             ticks: (0, BTreeMap::new()),
         }
@@ -184,12 +186,20 @@ impl Laws {
         if !self.entered.insert((party, session)) {
             self.broken("nonce_burned_before_use", format!("{party} enters {session} a second time"));
         }
+        if matches!(order, RunOrder::Sign { .. }) {
+            self.signing.insert(session);
+        }
         if let (RunOrder::Sign { .. }, Priority::Request(_, decree)) = (order, priority)
             && !process.shown.contains(&request_of(decree))
         {
             let text = format!("{party} signs for {decree}, which its endpoint never showed");
             self.broken("only_what_the_chain_asks", text);
         }
+    }
+
+    /// Signing runs begun, each counted once.
+    pub(crate) fn signing_runs(&self) -> usize {
+        self.signing.len()
     }
 
     /// A party sends a transaction to the chain.

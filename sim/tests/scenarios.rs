@@ -252,6 +252,46 @@ fn a_keyring_that_is_switched_off_publishes_nothing_and_catches_up_when_it_is_on
     well(&world.finish());
 }
 
+/// Twelve ECDSA requests in one block, for parties of one core that compute two seconds in each of two rounds.
+fn twelve_at_once(need: u16, of: u16, block_ms: u64) -> World {
+    let plan = Plan { slots: 1, compute_ms: (1_200, 1_800), block_ms, ..Plan::calm(12, need, of) };
+    let plan = (0..12).fold(plan, |plan, _| plan.wish(500, Wish::Sign(KeyType::EcdsaSecp256k1)));
+    let mut world = World::planned(plan);
+    let life = 121 * block_ms + 1_500;
+    while world.now() < life && (1..=12).any(|number| is_open(&world, number)) {
+        let next = world.now() + 1_000;
+        let _ = world.run_until(next, |_| false);
+    }
+    world
+}
+
+fn is_open(world: &World, number: u64) -> bool {
+    let id = RequestId::signature(number);
+    !world.requests().contains(&id) || world.standing(id).is_open()
+}
+
+fn decided(world: &World) -> usize {
+    (1..=12).filter(|number| !world.deciders(RequestId::signature(*number)).is_empty()).count()
+}
+
+#[test]
+fn twelve_requests_at_once_on_slow_cores_are_all_decided_with_few_runs() {
+    for (need, of) in [(2, 3), (3, 5)] {
+        let world = twelve_at_once(need, of, 500);
+        let (runs, decided) = (world.signing_runs(), decided(&world));
+        assert_eq!(decided, 12, "{need} of {of}, {runs} runs");
+        assert!(runs <= 20, "{need} of {of}: {runs} runs");
+        well(&world.outcome());
+    }
+}
+
+#[test]
+fn twelve_requests_with_a_short_life_are_answered_as_far_as_cores_go() {
+    let world = twelve_at_once(3, 5, 166);
+    assert!(decided(&world) >= 3, "{} decided with {} runs", decided(&world), world.signing_runs());
+    well(&world.outcome());
+}
+
 #[test]
 fn an_endpoint_that_does_not_know_the_request_yet_ends_nothing() {
     for seed in 0..4 {

@@ -218,6 +218,12 @@ impl World {
         self.log.as_deref().unwrap_or_default()
     }
 
+    /// Signing runs that were begun anywhere, each counted once.
+    #[must_use]
+    pub fn signing_runs(&self) -> usize {
+        self.laws.signing_runs()
+    }
+
     /// How much happened so far.
     #[must_use]
     pub const fn totals(&self) -> crate::outcome::Totals {
