@@ -224,6 +224,8 @@ pub enum RunOrder {
 /// Who computes first: live requests by deadline, ties by request; then stock.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
+    /// A live request that costs microseconds (EdDSA): it never waits behind one that costs half a second.
+    Light(Height, DecreeId),
     /// A live request.
     Request(Height, DecreeId),
     /// A shelf key.

@@ -62,7 +62,8 @@ mod tests {
     fn a_vote_is_new_once_and_an_old_one_that_fell_out_is_never_new_again() {
         let key = NodeIdentity::from_seed(&Zeroizing::new([7; 32]));
         let party = PartyIndex::new(1);
-        let envelope = Envelope::sign(&key, 1, party, Content::Stock(StockWord::AuxiliaryFailed { counter: 1 }), 0, [0; 32]);
+        let envelope =
+            Envelope::sign(&key, 1, party, Content::Stock(StockWord::AuxiliaryFailed { counter: 1 }), 0, [0; 32]);
         let in_attempt = |attempt| Ballot { attempt, leader: party };
         let mut votes = Votes::default();
         assert!(votes.cast(in_attempt(0), &envelope));

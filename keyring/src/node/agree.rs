@@ -1,6 +1,6 @@
 //! Decrees at work: packets, turns, runs and decisions, and the records they leave.
 
-use mpc_core::{PartyIndex, SessionId};
+use mpc_core::{PartyIndex, SessionId, Suite};
 
 use super::view::View;
 use super::{
@@ -125,7 +125,7 @@ impl Node {
         if decree.kind != Kind::Key {
             return Vec::new();
         }
-        [mpc_core::Suite::Secp256k1, mpc_core::Suite::Ed25519]
+        [Suite::Secp256k1, Suite::Ed25519]
             .into_iter()
             .filter(|suite| suite.point_len() == answer.len())
             .find_map(|suite| shelf::read_record(&self.memory, mpc_core::KeyId::of(suite, answer)).ok().flatten())
@@ -256,7 +256,11 @@ impl Node {
             auxiliary: auxiliary.and_then(|digest| self.stock.counter_of(&digest)),
         };
         let deadline = live.job.deadline.unwrap_or(chain_client::Height(u64::MAX));
-        self.effects.orders.push(Order::Start { session, run, priority: Priority::Request(deadline, id.clone()) });
+        let priority = match live.job.suite() {
+            Suite::Secp256k1 => Priority::Request(deadline, id.clone()),
+            Suite::Ed25519 => Priority::Light(deadline, id.clone()),
+        };
+        self.effects.orders.push(Order::Start { session, run, priority });
     }
 
     pub(super) fn signing_news(&mut self, session: SessionId, id: &DecreeId, news: RunNews) {
