@@ -124,6 +124,8 @@ pub enum ChainNews {
     Head {
         /// Its height.
         height: Height,
+        /// Its hash: two nodes that show one height with two hashes follow two chains.
+        hash: [u8; 32],
     },
     /// The keyring as the chain shows it.
     Keyring(KeyringFacts),
@@ -290,6 +292,8 @@ struct ChainSide {
     setup: ChainSetup,
     outbox: Outbox,
     height: Height,
+    /// The hash of the block of that height.
+    hash: [u8; 32],
     height_at: Millis,
     block_ms: Millis,
     keyring: Option<KeyringFacts>,
@@ -480,6 +484,12 @@ impl Node {
     #[must_use]
     pub fn height(&self, chain: &str) -> Option<Height> {
         self.chains.get(chain).map(|side| side.height)
+    }
+
+    /// The newest block of a chain that the node has heard of: height and hash; `None` before the first.
+    #[must_use]
+    pub fn head(&self, chain: &str) -> Option<(Height, [u8; 32])> {
+        self.chains.get(chain).filter(|side| side.height > Height(0)).map(|side| (side.height, side.hash))
     }
 
     /// The controller of a chain's account.

@@ -37,6 +37,11 @@ impl Ledger {
         self.chain.height()
     }
 
+    /// The hash of the block of a height; of height 0, and of blocks no longer kept, 32 zero bytes.
+    pub(crate) fn hash(&self, at: u64) -> [u8; 32] {
+        self.chain.block(at).map_or([0; 32], |block| block.hash)
+    }
+
     pub(crate) fn make_block(&mut self, now_ms: u64) -> BlockOutcome {
         let time = Duration::from_secs(GENESIS_SECONDS) + Duration::from_millis(now_ms);
         match self.chain.make_block(time) {

@@ -93,13 +93,14 @@ impl Follower {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let head = match self.chain.head().await {
-                Ok(head) => head.height,
+            let block = match self.chain.head().await {
+                Ok(head) => head,
                 Err(error) => {
                     warn!(chain = %self.chain.id(), %error, "the chain's head cannot be read");
                     continue;
                 }
             };
+            let (head, hash) = (block.height, block.value.hash);
             // Heights never go back, whatever an endpoint that lags may say.
             if head <= last {
                 continue;
@@ -108,7 +109,7 @@ impl Follower {
             if priced.is_none_or(|height| head.0 >= height.0 + PRICE_EVERY_BLOCKS) && self.read_price().await {
                 priced = Some(head);
             }
-            self.tell(ChainNews::Head { height: head }).await;
+            self.tell(ChainNews::Head { height: head, hash }).await;
             match self.look(low_water).await {
                 Ok(scanned) => low_water = scanned,
                 Err(error) => warn!(chain = %self.chain.id(), %error, "open requests cannot be read"),

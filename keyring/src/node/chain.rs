@@ -28,7 +28,7 @@ impl Node {
             return;
         }
         match news {
-            ChainNews::Head { height } => self.head(chain, height),
+            ChainNews::Head { height, hash } => self.new_head(chain, height, hash),
             ChainNews::Keyring(facts) => {
                 if let Some(side) = self.chains.get_mut(chain) {
                     let account = side.setup.pen.account();
@@ -59,7 +59,7 @@ impl Node {
     }
 
     /// A new block: deadlines pass, transactions are looked after, standbys' turns come.
-    fn head(&mut self, chain: &str, height: Height) {
+    fn new_head(&mut self, chain: &str, height: Height, hash: [u8; 32]) {
         let now = self.now;
         let Some(side) = self.chains.get_mut(chain) else { return };
         if height <= side.height {
@@ -69,7 +69,7 @@ impl Node {
             let per_block = (now.saturating_sub(side.height_at)) / (height.0 - side.height.0);
             side.block_ms = ((side.block_ms * 7 + per_block) / 8).max(1);
         }
-        side.height = height;
+        (side.height, side.hash) = (height, hash);
         side.height_at = now;
         let moves = side.outbox.block(height);
         self.outbox_moves(chain, moves);

@@ -48,6 +48,7 @@ impl Node {
                 outbox: Outbox::recover(&chain.chain, store.as_ref())?,
                 setup: chain,
                 height: Height(0),
+                hash: [0; 32],
                 height_at: now,
                 block_ms: BLOCK_MS_ASSUMED,
                 keyring: None,

@@ -53,7 +53,7 @@ impl World {
         if let Some(facts) = self.ledger.keyring_facts(height) {
             self.tell(party, ChainNews::Keyring(facts));
         }
-        self.tell(party, ChainNews::Head { height: Height(height) });
+        self.tell(party, ChainNews::Head { height: Height(height), hash: self.ledger.hash(height) });
         if self.happens(self.endpoints.read_lost) {
             return;
         }
