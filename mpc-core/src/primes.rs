@@ -152,11 +152,23 @@ impl Primes {
     }
 }
 
+/// The chance that a candidate which the sieve has left is a safe prime of so many bits. For forecasts only.
+///
+/// Source: the conjecture of Hardy and Littlewood (1923, conjecture B applied to q and 2q + 1) for the density of such q, and Mertens' third
+/// theorem (1874) for what a sieve up to `z` leaves: `(e^γ · ln z)² / (ln q · ln 2q)`, γ being Euler's constant.
+#[must_use]
+pub fn chance_of_candidate(bits: u32) -> f64 {
+    const EULER: f64 = 0.577_215_664_9;
+    let ln_q = f64::from(bits.saturating_sub(1).max(1)) * std::f64::consts::LN_2;
+    let sieved = EULER.exp() * (sieve::SMALL_MAX as f64).ln();
+    (sieved * sieved / (ln_q * (ln_q + std::f64::consts::LN_2))).min(1.0)
+}
+
 /// What a search tells its observer, from any of its threads.
 #[derive(Debug)]
 pub enum Progress<'a> {
-    /// A window of candidates was gone through without success; a prime takes about two of them.
-    Window,
+    /// A candidate that the sieve has left is about to be tested; [`chance_of_candidate`] says how many a prime takes.
+    Candidate,
     /// A prime was found: store it now, and nothing of the work is lost.
     Found(&'a SafePrime),
 }
@@ -211,12 +223,14 @@ impl Search {
                 let (shared, stopped, enough) = (&shared, &stopped, &enough);
                 scope.spawn(move || {
                     while !stopped() {
-                        let Some(prime) = sieve::search_window(bits, stopped, &mut rng) else {
-                            if !stopped() {
-                                observe(Progress::Window);
+                        let next = || {
+                            let stop = stopped();
+                            if !stop {
+                                observe(Progress::Candidate);
                             }
-                            continue;
+                            stop
                         };
+                        let Some(prime) = sieve::search_window(bits, &next, &mut rng) else { continue };
                         let prime = SafePrime::from_integer(&prime);
                         let mut search = shared.lock().unwrap_or_else(PoisonError::into_inner);
                         if search.found.len() < SET_LEN {

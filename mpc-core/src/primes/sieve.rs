@@ -10,13 +10,14 @@ use cggmp24::backend::{Integer, IsPrime};
 use rand_core::{CryptoRng, RngCore};
 
 /// Small primes up to here strike out candidates.
-const SMALL_MAX: usize = 1 << 20;
+pub(super) const SMALL_MAX: usize = 1 << 20;
 /// Odd candidates in one window.
 const WINDOW: u32 = 1 << 18;
 /// Miller-Rabin rounds of the final test.
 const ROUNDS: u32 = 40;
 
-/// Looks through one random window of candidates for a safe prime of exactly `bits` bits; `None` if it holds none, or `stopped` said so.
+/// Looks through one random window of candidates for a safe prime of exactly `bits` bits; `None` if it holds none, or `stopped` said so,
+/// which is asked once before each candidate is tested.
 pub(super) fn search_window(
     bits: u32,
     stopped: &dyn Fn() -> bool,

@@ -108,3 +108,20 @@ fn prepare_toy_primes() {
 fn prepare_standard_primes() {
     prepare(STANDARD_BITS, "standard.bin");
 }
+
+#[test]
+fn the_forecast_of_candidates_is_near_a_count() {
+    let (bits, wanted, candidates) = (128, 100_u32, AtomicUsize::new(0));
+    let count = || {
+        candidates.fetch_add(1, Ordering::Relaxed);
+        false
+    };
+    let mut rng = rng();
+    for _ in 0..wanted {
+        while sieve::search_window(bits, &count, &mut rng).is_none() {}
+    }
+    let met = f64::from(wanted) / candidates.into_inner() as f64;
+    assert!((met / chance_of_candidate(bits) - 1.0).abs() < 0.25, "{met} against {}", chance_of_candidate(bits));
+    let tests = 1.0 / chance_of_candidate(STANDARD_BITS);
+    assert!((1_800.0..1_900.0).contains(&tests), "{tests}");
+}
