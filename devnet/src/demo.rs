@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `genesis` | the chain they play on |
 //! | `admin`, `user` | the two people |
+//! | `customer` | single requests, for who wants to ask by hand |
 //! | `sender` | an account: sequences, waiting for inclusion |
 //! | `order` | what is asked for, and the verdict on what came back |
 //! | `transfer` | transactions of other chains, one file per chain |
@@ -15,6 +16,7 @@
 
 mod address;
 mod admin;
+mod customer;
 mod genesis;
 mod order;
 mod proof;
@@ -24,7 +26,8 @@ mod sender;
 mod transfer;
 mod user;
 
-pub use admin::Admin;
+pub use admin::{Admin, NewKeyring};
+pub use customer::Customer;
 pub use genesis::genesis;
 pub use order::UserKey;
 pub use proof::Unverified;

@@ -12,6 +12,19 @@ use super::{DemoError, connect};
 
 const GAS: u64 = 250_000;
 
+/// What a new keyring is to be like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewKeyring {
+    /// Any text, at most 255 bytes.
+    pub description: String,
+    /// Equal answers that fulfil a request.
+    pub party_threshold: u32,
+    /// urock for a key: escrowed from who asks, and paid by each party that answers.
+    pub key_fee_urock: u64,
+    /// urock for a signature, likewise.
+    pub signature_fee_urock: u64,
+}
+
 /// See the module.
 pub struct Admin {
     sender: Sender,
@@ -37,12 +50,28 @@ impl Admin {
     /// # Errors
     /// When the chain refuses.
     pub async fn make_keyring(&mut self, parties: &[String], threshold: u32) -> Result<String, DemoError> {
-        let creator = self.sender.address().to_owned();
-        let message = MsgNewKeyring {
-            creator: creator.clone(),
+        let new = NewKeyring {
             description: "development keyring".to_owned(),
             party_threshold: threshold,
-            ..Default::default()
+            ..NewKeyring::default()
+        };
+        let keyring = self.new_keyring(&new).await?;
+        self.add_parties(&keyring, parties).await?;
+        Ok(keyring)
+    }
+
+    /// Makes a keyring without parties; gives its address. Costs what the chain asks for that.
+    ///
+    /// # Errors
+    /// When the chain refuses.
+    pub async fn new_keyring(&mut self, new: &NewKeyring) -> Result<String, DemoError> {
+        let message = MsgNewKeyring {
+            creator: self.sender.address().to_owned(),
+            description: new.description.clone(),
+            party_threshold: new.party_threshold,
+            key_req_fee: new.key_fee_urock,
+            sig_req_fee: new.signature_fee_urock,
+            delegate_fees: false,
         };
         let made = self.send(vec![("new keyring".to_owned(), any(&message))]).await?;
         let response = made.first().map(super::sender::Delivery::response::<MsgNewKeyringResponse>).transpose()?;
@@ -50,10 +79,19 @@ impl Admin {
         if keyring.is_empty() {
             return Err(DemoError::Reply { what: "response", why: "new keyring has no address".to_owned() });
         }
+        Ok(keyring)
+    }
+
+    /// Lists accounts as parties of a keyring of which this account is an administrator.
+    ///
+    /// # Errors
+    /// When the chain refuses one: those before it stand.
+    pub async fn add_parties(&mut self, keyring: &str, parties: &[String]) -> Result<(), DemoError> {
+        let creator = self.sender.address().to_owned();
         let add = |party: &String| {
             let message = MsgAddKeyringParty {
                 creator: creator.clone(),
-                keyring_addr: keyring.clone(),
+                keyring_addr: keyring.to_owned(),
                 party: party.clone(),
                 // The threshold was named when the keyring was made.
                 increase_threshold: false,
@@ -61,7 +99,7 @@ impl Admin {
             (format!("keyring party {party}"), any(&message))
         };
         self.send(parties.iter().map(add).collect()).await?;
-        Ok(keyring)
+        Ok(())
     }
 
     /// Sends every account this many urock.
