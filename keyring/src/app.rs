@@ -322,6 +322,7 @@ impl App {
             roster: self.roster.clone(),
             me: self.me,
             clock: self.clock.clone(),
+            primes: self.primes.clone(),
             started_ms,
         };
         tasks.spawn("admin", serve_admin(self.admin, desk, tasks.stopping()));
@@ -407,21 +408,7 @@ async fn bind(
     clock: Arc<dyn Clock>,
 ) -> Result<(transport::Bound, transport::PeerBook), BuildError> {
     let links = |error: Box<dyn std::error::Error + Send + Sync>| BuildError::Links(error);
-    let mut entries = Vec::new();
-    for entry in roster.parties() {
-        let addresses = entry
-            .addresses
-            .iter()
-            .map(|address| address.parse::<transport::Address>())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| links(error.into()))?;
-        entries.push(transport::PeerEntry {
-            id: transport::PeerId::from(entry.node_key),
-            name: entry.name.clone(),
-            addresses,
-        });
-    }
-    let book = transport::PeerBook::new(roster.digest(), entries).map_err(|error| links(error.into()))?;
+    let book = roster.book()?;
     let jitter_seed = rand::RngCore::next_u64(&mut os_randomness());
     let wall = WallClock::new(move || clock.wall_ms());
     let key = NodeKey::from_seed(identity.seed());

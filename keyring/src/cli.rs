@@ -4,6 +4,8 @@
 //! standard error.
 
 mod ask;
+mod ceremony;
+mod check;
 #[cfg(feature = "devnet")]
 pub mod devnet;
 mod init;
@@ -26,8 +28,12 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make this party's store, and its node identity if it has none.
-    Init(ConfigArgs),
+    /// Make this party: configuration, identity, account key, store. What is there is left as it is.
+    Init(init::InitArgs),
+    /// Come to one roster with the other operators, then make what is needed before the first request.
+    Ceremony(ceremony::CeremonyArgs),
+    /// Tell whether this party would work, and what to do where it would not. Changes nothing.
+    Check(check::CheckArgs),
     /// Be this party, until SIGTERM or Ctrl-C.
     Run(run::RunArgs),
     /// Tell who the running node is and how it is doing.
@@ -73,6 +79,8 @@ fn perform(command: Command) -> Result<ExitCode, Report> {
     runtime.block_on(async {
         match command {
             Command::Init(args) => init::init(&args)?,
+            Command::Ceremony(args) => ceremony::ceremony(args).await?,
+            Command::Check(args) => return Ok(verdict(check::check(&args).await?)),
             Command::Run(args) => run::run(args).await?,
             Command::Status(args) => ask::status(&args).await?,
             Command::Keys(args) => ask::keys(&args).await?,
@@ -83,6 +91,11 @@ fn perform(command: Command) -> Result<ExitCode, Report> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What was asked about is well, or not.
+fn verdict(passed: bool) -> ExitCode {
+    if passed { ExitCode::SUCCESS } else { Exit::Failed.into() }
 }
 
 #[cfg(feature = "devnet")]
@@ -126,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_command_that_tells_facts_has_a_form_for_programs() {
-        for name in ["status", "keys", "requests", "why"] {
+        for name in ["init", "ceremony", "check", "status", "keys", "requests", "why"] {
             let line = CommandLine::command();
             let command = line.find_subcommand(name).unwrap();
             assert!(command.get_arguments().any(|argument| argument.get_id() == "json"), "{name}");

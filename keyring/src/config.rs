@@ -7,11 +7,13 @@
 mod limits;
 mod raw;
 mod secret;
+mod template;
 
 pub use limits::Limits;
 pub use raw::{LogFormat, RawChain, RawConfig, RawLog, RawNode, RawShelf, RawStore, RawUnlock};
 pub(crate) use secret::key_from;
 pub use secret::{Environment, ProcessEnvironment, SecretError, SecretRef};
+pub use template::{NewParty, annotated};
 
 use crate::store;
 use chain_client::{ChainId, FeePolicy};
@@ -216,6 +218,11 @@ impl EndpointUrl {
     /// The whole address, to connect with. Not to be printed.
     pub fn reveal(&self) -> &Url {
         &self.0
+    }
+
+    /// How an address would print; of a text that is none, nothing is shown.
+    pub fn redacted(text: &str) -> String {
+        check_endpoint(text, "").map_or_else(|_| "no address".to_owned(), |url| url.to_string())
     }
 }
 

@@ -5,11 +5,9 @@
 
 use crate::clock::Randomness;
 use crate::config;
+use crate::files;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -66,9 +64,9 @@ impl NodeIdentity {
     /// # Errors
     /// [`IdentityError::Write`], also when the file exists.
     pub fn save_new(&self, path: &Path) -> Result<(), IdentityError> {
-        let failed = |source| IdentityError::Write { path: path.to_owned(), source };
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-        file.write_all(self.key.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+        let seed = self.seed();
+        files::write_new(path, seed.as_slice(), files::PRIVATE)
+            .map_err(|source| IdentityError::Write { path: path.to_owned(), source })
     }
 
     /// The seed, to feed the link layer's key.

@@ -11,12 +11,14 @@
 //! | [`outbox`] | the controller of an account on a chain |
 //! | [`store`] | the journal and its sealed tables |
 //! | [`roster`], [`committee`], [`identity`] | who the parties are |
+//! | [`ceremony`] | how operators come to one roster, and how far its first stock is |
+//! | [`check`] | would this party work? facts in, findings with remedies out |
 //! | [`config`] | one file, checked once |
 //! | [`admin`] | what an operator may ask a running node |
 //! | [`report`], [`logging`] | errors and lines, at the edge |
 //! | [`cli`], [`harden`] | the commands; what the process asks of the system |
 //! | [`runs`], [`driver`] | sessions begun and driven on threads of their own |
-//! | [`clock`], [`tag`], [`tasks`] | time and chance; hash domains; where tasks are born |
+//! | [`clock`], [`tag`], [`tasks`], [`files`] | time and chance; hash domains; where tasks are born; files written whole |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -24,12 +26,15 @@ pub mod admin;
 pub mod admission;
 pub mod agreement;
 pub mod app;
+pub mod ceremony;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod committee;
 pub mod config;
 pub mod decree;
 pub mod driver;
+pub mod files;
 pub mod harden;
 pub mod identity;
 pub mod logging;

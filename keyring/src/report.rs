@@ -2,11 +2,12 @@
 //!
 //! | Code | Meaning |
 //! | --- | --- |
-//! | 64 | what a person gave is wrong: command line, configuration, roster, secret, or a store it does not fit |
+//! | 64 | what a person gave is wrong: command line, configuration, roster, card, secret, or a store it does not fit |
 //! | 70 | an invariant is broken, or the store is damaged or does not write: look before starting again |
 //! | 1 | everything else |
 
 use crate::app::BuildError;
+use crate::ceremony::CeremonyError;
 use crate::config::{ConfigError, SecretError};
 use crate::identity::IdentityError;
 use crate::roster::RosterError;
@@ -90,6 +91,7 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
         || error.is::<SecretError>()
         || error.is::<RosterError>()
         || error.is::<IdentityError>()
+        || error.is::<CeremonyError>()
     {
         return Some(Exit::Misused);
     }
@@ -136,6 +138,7 @@ mod tests {
         assert_eq!(wrapped(OpenError::InUse { path: "x".into() }).exit(), Exit::Failed);
         assert_eq!(wrapped(StoreError::Halted).exit(), Exit::Broken);
         assert_eq!(wrapped(SecretError::Unsupported).exit(), Exit::Misused);
+        assert_eq!(wrapped(CeremonyError::NotOurs).exit(), Exit::Misused);
         assert_eq!(wrapped(Broken("x".to_owned())).exit(), Exit::Broken);
         let name = BuildError::Name { configured: "alpha".to_owned(), listed: "beta".to_owned() };
         assert_eq!(Report::from(name).exit(), Exit::Misused);

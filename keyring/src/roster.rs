@@ -21,8 +21,10 @@ pub const PARTIES_MAX: u16 = 64;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Most bytes of a name, a chain id, an account.
 const WORD_BYTES_MAX: usize = 128;
-/// Most addresses, and most accounts, of one party.
-const LIST_MAX: usize = 16;
+/// Most addresses of one party: as many as a peer book takes.
+const ADDRESSES_MAX: usize = 8;
+/// Most accounts of one party.
+const ACCOUNTS_MAX: usize = 16;
 
 /// One party.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +145,31 @@ impl Roster {
         self.digest
     }
 
+    /// The digest as people compare it: see [`fingerprint`].
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.digest)
+    }
+
+    /// All parties as the links know them.
+    ///
+    /// # Errors
+    /// [`RosterError::Entry`] for a node key that is no safe key.
+    pub fn book(&self) -> Result<transport::PeerBook, RosterError> {
+        let mut entries = Vec::with_capacity(self.parties.len());
+        for entry in &self.parties {
+            let refuse = |what: String| RosterError::Entry { party: entry.name.clone(), what };
+            let addresses = entry.addresses.iter().map(|address| address.parse::<transport::Address>());
+            entries.push(transport::PeerEntry {
+                id: transport::PeerId::from(entry.node_key),
+                name: entry.name.clone(),
+                addresses: addresses.collect::<Result<_, _>>().map_err(|error| refuse(error.to_string()))?,
+            });
+        }
+        let refuse =
+            |error: transport::BookError| RosterError::Entry { party: "list".to_owned(), what: error.to_string() };
+        transport::PeerBook::new(self.digest, entries).map_err(refuse)
+    }
+
     /// The party in one place.
     pub fn entry(&self, party: PartyIndex) -> Option<&RosterEntry> {
         self.parties.get(usize::from(party.get()))
@@ -177,6 +204,15 @@ impl Roster {
     }
 }
 
+/// A digest as people read it to each other: eight groups of five decimal digits, 132 bits. That is enough that nobody
+/// finds two rosters of one fingerprint, and digits are the same in all tongues.
+#[must_use]
+pub fn fingerprint(digest: &[u8; 32]) -> String {
+    let (words, _) = digest.as_chunks::<4>();
+    let groups: Vec<_> = words.iter().map(|word| format!("{:05}", u32::from_be_bytes(*word) % 100_000)).collect();
+    groups.join(" ")
+}
+
 /// What all parties sign: epoch, threshold, names and node keys in order.
 fn terms(epoch: u64, threshold: Threshold, parties: &[RosterEntry]) -> [u8; 32] {
     let begun = Tagged::new(tag::ROSTER_TERMS)
@@ -189,7 +225,16 @@ fn terms(epoch: u64, threshold: Threshold, parties: &[RosterEntry]) -> [u8; 32] 
 
 /// What one party signs: the terms and all of its own entry.
 fn entry_digest(terms: &[u8; 32], entry: &RosterEntry) -> [u8; 32] {
-    let digest = Tagged::new(tag::ROSTER_ENTRY).part(terms).part(entry.name.as_bytes()).part(&entry.node_key);
+    with_entry(Tagged::new(tag::ROSTER_ENTRY).part(terms), entry)
+}
+
+/// What one party signs before there are terms: all of its own entry.
+pub(crate) fn card_digest(entry: &RosterEntry) -> [u8; 32] {
+    with_entry(Tagged::new(tag::ROSTER_CARD), entry)
+}
+
+fn with_entry(begun: Tagged, entry: &RosterEntry) -> [u8; 32] {
+    let digest = begun.part(entry.name.as_bytes()).part(&entry.node_key);
     let digest = digest.number(entry.addresses.len() as u64);
     let digest = entry.addresses.iter().fold(digest, |digest, address| digest.part(address.as_bytes()));
     let digest = digest.number(entry.accounts.len() as u64);
@@ -219,8 +264,9 @@ fn check_entries(parties: &[RosterEntry]) -> Result<(), RosterError> {
         if !keys.insert(entry.node_key) {
             return refuse("has the node key of another party");
         }
-        if entry.addresses.is_empty() || entry.addresses.len() > LIST_MAX || entry.accounts.len() > LIST_MAX {
-            return refuse("needs 1 to 16 addresses and at most 16 accounts");
+        let listed = (1..=ADDRESSES_MAX).contains(&entry.addresses.len()) && entry.accounts.len() <= ACCOUNTS_MAX;
+        if !listed {
+            return refuse("needs 1 to 8 addresses and at most 16 accounts");
         }
         let usable = |address: &String| is_word(address) && address.parse::<transport::Address>().is_ok();
         if !entry.addresses.iter().all(usable) {

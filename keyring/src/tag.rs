@@ -37,6 +37,8 @@ pub const WRAPPED_KEY: &str = "keyring/store/wrapped-key/v1";
 pub const ROSTER: &str = "keyring/roster/v1";
 /// What all parties of a roster agree to: epoch, threshold, names and node keys in order.
 pub const ROSTER_TERMS: &str = "keyring/roster/terms/v1";
+/// One party's entry before there is a roster, as it is sent to the others.
+pub const ROSTER_CARD: &str = "keyring/roster/card/v1";
 /// One party's entry in a roster, as that party signs it.
 pub const ROSTER_ENTRY: &str = "keyring/roster/entry/v1";
 

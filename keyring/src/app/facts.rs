@@ -8,9 +8,10 @@ use chain_client::ZrChain;
 use mpc_core::{KeyId, PartyIndex, Suite};
 
 use super::Inbox;
+use super::primes::PrimeRoom;
 use crate::admin::Facts;
 use crate::admin::proto::{
-    Chain, Endpoint, Key, KeysReply, Lane, Line, Peer, Request, RequestsReply, StatusReply, WhyReply,
+    Chain, Endpoint, Key, KeysReply, Lane, Line, Peer, Request, RequestsReply, StatusReply, Stock, WhyReply,
 };
 use crate::agreement::Record;
 use crate::clock::Clock;
@@ -30,6 +31,7 @@ pub struct Desk {
     pub(super) roster: Roster,
     pub(super) me: PartyIndex,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) primes: Arc<PrimeRoom>,
     /// The node's own time when it started.
     pub(super) started_ms: u64,
 }
@@ -42,6 +44,7 @@ struct NodeFacts {
     runs: u32,
     open: u32,
     shelf: Vec<Lane>,
+    auxiliary: bool,
     /// Height, in flight, waiting, halted.
     chains: BTreeMap<String, (u64, u32, u32, String)>,
 }
@@ -73,6 +76,7 @@ impl Facts for Desk {
             peers: self.peers(),
             chains: self.chain_facts(&node.chains),
             shelf: node.shelf,
+            stock: Some(self.stock(node.auxiliary)),
         })
     }
 
@@ -93,6 +97,11 @@ impl Facts for Desk {
 }
 
 impl Desk {
+    fn stock(&self, auxiliary: bool) -> Stock {
+        let search = self.primes.progress();
+        Stock { auxiliary, primes_found: search.found, candidates: search.candidates, searching: search.searching }
+    }
+
     fn peers(&self) -> Vec<Peer> {
         let links = self.links.snapshot();
         let others = self.roster.indices().filter(|place| *place != self.me);
@@ -109,6 +118,7 @@ impl Desk {
                 frames_in: link.counters.frames_in,
                 frames_out: link.counters.frames_out,
                 fault: link.fault.as_ref().map(ToString::to_string).unwrap_or_default(),
+                other_roster: matches!(link.fault, Some(transport::Fault::RosterDiffers { .. })),
             })
         });
         facts.collect()
@@ -190,6 +200,7 @@ fn node_facts(node: &Node, store: &dyn Store, chains: &[String], quorum: usize) 
         runs: count(node.runs()),
         open: count(node.live().count()),
         shelf: shelf.collect(),
+        auxiliary: node.has_auxiliary(),
         chains: facts,
     }
 }

@@ -25,6 +25,20 @@ pub struct PrimeRoom {
     ready: Mutex<Option<Primes>>,
     searching: AtomicBool,
     stop: AtomicBool,
+    /// Primes at hand or found so far; candidates tested since the start.
+    found: AtomicU64,
+    candidates: AtomicU64,
+}
+
+/// How far a search is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchProgress {
+    /// Primes found and not yet taken.
+    pub found: u32,
+    /// Candidates tested since the process began.
+    pub candidates: u64,
+    /// Whether a search is on.
+    pub searching: bool,
 }
 
 impl PrimeRoom {
@@ -37,6 +51,17 @@ impl PrimeRoom {
             ready: Mutex::default(),
             searching: AtomicBool::default(),
             stop: AtomicBool::default(),
+            found: AtomicU64::new(published.map_or(0, |_| 4)),
+            candidates: AtomicU64::default(),
+        }
+    }
+
+    /// How far the search is.
+    pub fn progress(&self) -> SearchProgress {
+        SearchProgress {
+            found: u32::try_from(self.found.load(Ordering::Relaxed)).unwrap_or(u32::MAX),
+            candidates: self.candidates.load(Ordering::Relaxed),
+            searching: self.searching.load(Ordering::SeqCst),
         }
     }
 
@@ -48,7 +73,10 @@ impl PrimeRoom {
         }
         let primes = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         match self.forget() {
-            Ok(()) => Some(primes),
+            Ok(()) => {
+                self.found.store(0, Ordering::Relaxed);
+                Some(primes)
+            }
             Err(error) => {
                 warn!(%error, "primes cannot be taken: the store does not write");
                 None
@@ -80,12 +108,15 @@ impl PrimeRoom {
     fn search(&self) -> Result<(), StoreError> {
         let stored = self.store.scan(Table::Stock, PREFIX, None, 4)?;
         let found: Vec<SafePrime> = stored.iter().filter_map(|(_, bytes)| SafePrime::from_bytes(bytes).ok()).collect();
-        let count = AtomicU64::new(found.len() as u64);
+        self.found.store(found.len() as u64, Ordering::Relaxed);
         info!(found = found.len(), wanted = 4, "searching for safe primes");
         let failed = Mutex::new(None);
         let observe = |progress: Progress<'_>| {
-            let Progress::Found(prime) = progress else { return };
-            let place = count.fetch_add(1, Ordering::Relaxed) + 1;
+            let Progress::Found(prime) = progress else {
+                self.candidates.fetch_add(1, Ordering::Relaxed);
+                return;
+            };
+            let place = self.found.fetch_add(1, Ordering::Relaxed) + 1;
             info!(found = place, wanted = 4, "safe prime found");
             let key = [PREFIX, &place.to_be_bytes()].concat();
             let value = Zeroizing::new(prime.as_bytes().to_vec());

@@ -130,7 +130,7 @@ fn shelf(lanes: &[Lane]) -> Table {
 
 // === pieces ===
 
-fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header);
     for column in table.column_iter_mut() {
@@ -140,7 +140,7 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 }
 
 /// Columns two blanks apart, without a margin.
-fn drawn(table: &Table) -> String {
+pub(super) fn drawn(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 

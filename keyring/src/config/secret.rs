@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
+use std::fmt;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
@@ -84,6 +85,14 @@ pub enum SecretError {
         /// What it should be.
         wanted: &'static str,
     },
+    /// The file is gone, and the store that was made with it stands.
+    #[error(
+        "the secret in {path} is gone, but the store stands: put it back; a new one would make another party of this"
+    )]
+    Lost {
+        /// Which file.
+        path: PathBuf,
+    },
     /// PKCS#11 is not done.
     #[error("PKCS#11 is not supported by this version; use file, env or credential")]
     Unsupported,
@@ -135,13 +144,19 @@ impl SecretRef {
     }
 
     fn form(&self, wanted: &'static str) -> SecretError {
-        let place = match self {
-            Self::File(path) => path.display().to_string(),
-            Self::Env(name) => format!("environment variable {name}"),
-            Self::Credential(name) => format!("credential {name}"),
-            Self::Pkcs11(name) => format!("PKCS#11 object {name}"),
-        };
-        SecretError::Form { place, wanted }
+        SecretError::Form { place: self.to_string(), wanted }
+    }
+}
+
+/// The place, never the contents.
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Credential(name) => write!(f, "credential {name}"),
+            Self::Pkcs11(name) => write!(f, "PKCS#11 object {name}"),
+        }
     }
 }
 

@@ -97,6 +97,23 @@ impl RosterFile {
         Err(RosterError::Stranger { node_key: hex::encode(identity.public()) })
     }
 
+    /// The digest of the roster that this becomes when all have signed.
+    ///
+    /// # Errors
+    /// Everything that makes the roster invalid but signatures.
+    pub fn digest(&self) -> Result<[u8; 32], RosterError> {
+        let (threshold, parties) = self.check()?;
+        Ok(roster_digest(&terms(self.epoch, threshold, &parties), &parties))
+    }
+
+    /// The entries, checked but for their signatures.
+    ///
+    /// # Errors
+    /// Everything that makes the roster invalid but signatures.
+    pub fn entries(&self) -> Result<Vec<RosterEntry>, RosterError> {
+        Ok(self.check()?.1)
+    }
+
     /// Names of the parties whose signature is missing or does not verify.
     ///
     /// # Errors
@@ -138,7 +155,8 @@ impl RosterFile {
 }
 
 impl RosterFileEntry {
-    fn unsigned(entry: RosterEntry) -> Self {
+    /// An entry without a signature.
+    pub(crate) fn unsigned(entry: RosterEntry) -> Self {
         Self {
             name: entry.name,
             node_key: hex::encode(entry.node_key),
@@ -148,7 +166,8 @@ impl RosterFileEntry {
         }
     }
 
-    fn checked(&self) -> Result<RosterEntry, RosterError> {
+    /// The entry, if its key is written as one. No signature is looked at.
+    pub(crate) fn checked(&self) -> Result<RosterEntry, RosterError> {
         let mut node_key = [0; 32];
         hex::decode_to_slice(&self.node_key, &mut node_key).map_err(|_| RosterError::Entry {
             party: self.name.clone(),
@@ -162,7 +181,8 @@ impl RosterFileEntry {
         })
     }
 
-    fn signature(&self) -> Option<[u8; 64]> {
+    /// The signature, if there is one of the right length.
+    pub(crate) fn signature(&self) -> Option<[u8; 64]> {
         let mut signature = [0; 64];
         hex::decode_to_slice(&self.signature, &mut signature).ok()?;
         Some(signature)

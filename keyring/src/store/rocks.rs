@@ -36,6 +36,12 @@ struct RocksMedium {
 }
 
 impl RocksStore {
+    /// Whether a store, or the beginning of one, lies in `folder`.
+    #[must_use]
+    pub fn stands_in(folder: &Path) -> bool {
+        folder.join(DATABASE).is_dir()
+    }
+
     /// Makes a store in `folder`, which is made too (mode 0700) if it is missing.
     ///
     /// # Errors
@@ -55,6 +61,21 @@ impl RocksStore {
         let database = folder.join(DATABASE);
         let medium = RocksMedium::open(&database, true)?;
         Ok(Self { journal: Journal::create(medium, &database, unlock, cost, rng)?, _lock: lock })
+    }
+
+    /// Where the journal of the store in `folder` stands, read without writing anything: no recovery, no new file.
+    ///
+    /// # Errors
+    /// As [`Self::open`]. A process that dies while writing may leave what only a real opening recovers; that is no error.
+    pub fn inspect(folder: &Path, unlock: &Unlock, rng: Box<dyn Randomness>) -> Result<Head, OpenError> {
+        let database = folder.join(DATABASE);
+        if !database.is_dir() {
+            return Err(OpenError::Missing { path: database });
+        }
+        // Let go at once: a node that starts meanwhile must find it free.
+        drop(take_lock(folder)?);
+        let medium = RocksMedium::open_to_read(&database)?;
+        Ok(Journal::open(medium, &database, unlock, rng)?.head())
     }
 
     /// Opens the store in `folder`.
@@ -99,6 +120,13 @@ impl RocksMedium {
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
         Ok(Self { database, synced })
+    }
+
+    fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        let columns = std::iter::once(Column::Header).chain(Table::ALL.map(Column::Table));
+        let families = columns.map(|column| ColumnFamilyDescriptor::new(family_name(column), family_options()));
+        let database = DB::open_cf_descriptors_read_only(&database_options(false), path, families, false);
+        Ok(Self { database: database.map_err(failed("open"))?, synced: WriteOptions::default() })
     }
 
     fn family(&self, column: Column) -> Result<&ColumnFamily, StoreError> {
@@ -193,4 +221,45 @@ fn path_error(act: &'static str, path: &Path, source: std::io::Error) -> OpenErr
 
 fn failed(act: &'static str) -> impl Fn(rocksdb::Error) -> StoreError {
     move |error| StoreError::Medium { act, source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha20Rng;
+
+    fn rng() -> Box<dyn Randomness> {
+        Box::new(ChaCha20Rng::seed_from_u64(1))
+    }
+
+    /// Every file of the store with its contents. The lock is empty.
+    fn image(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let files =
+            [folder.to_owned(), folder.join(DATABASE)].into_iter().flat_map(|at| std::fs::read_dir(at).unwrap());
+        let paths = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        let mut image: Vec<_> = paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+        image.sort();
+        image
+    }
+
+    #[test]
+    fn an_inspection_finds_the_head_and_leaves_every_byte_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let unlock = Unlock::KeyFile(Zeroizing::new([7; 32]));
+        let store = RocksStore::create(folder.path(), &unlock, Argon2Cost::default(), rng()).unwrap();
+        let head = store.append(&[Entry::put(Table::Meta, *b"key", *b"value")]).unwrap();
+        let busy = RocksStore::inspect(folder.path(), &unlock, rng());
+        assert!(matches!(busy, Err(OpenError::InUse { .. })), "a store in use is left alone");
+        drop(store);
+        let before = image(folder.path());
+        assert!(before.len() > 3, "there is something to compare");
+        assert_eq!(RocksStore::inspect(folder.path(), &unlock, rng()).unwrap(), head);
+        let wrong = Unlock::KeyFile(Zeroizing::new([8; 32]));
+        assert!(matches!(RocksStore::inspect(folder.path(), &wrong, rng()), Err(OpenError::WrongKey)));
+        assert!(image(folder.path()) == before, "a byte has changed");
+        let nowhere = folder.path().join("nowhere");
+        assert!(matches!(RocksStore::inspect(&nowhere, &unlock, rng()), Err(OpenError::Missing { .. })));
+        assert!(!nowhere.exists());
+    }
 }
