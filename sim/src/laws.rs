@@ -49,6 +49,8 @@ pub(crate) struct Laws {
     /// Account sequences that a party used for a request, with the chain's height when it first did.
     sequences: BTreeMap<(PartyIndex, RequestId), BTreeMap<u64, u64>>,
     answers: BTreeMap<TxHash, (PartyIndex, RequestId)>,
+    /// Highest account sequence that a party ever sent a transaction under.
+    sent: BTreeMap<PartyIndex, u64>,
     included: BTreeMap<(PartyIndex, RequestId), TxHash>,
     partials: BTreeMap<(PartyIndex, SessionId), Vec<u8>>,
     entered: BTreeSet<(PartyIndex, SessionId)>,
@@ -73,6 +75,7 @@ impl Laws {
             key_owner: BTreeMap::new(),
             sequences: BTreeMap::new(),
             answers: BTreeMap::new(),
+            sent: BTreeMap::new(),
             included: BTreeMap::new(),
             partials: BTreeMap::new(),
             entered: BTreeSet::new(),
@@ -205,6 +208,8 @@ impl Laws {
     /// A party sends a transaction to the chain.
     pub(crate) fn broadcasts(&mut self, party: PartyIndex, tx: &SignedTx, ledger: &Ledger, processes: &[Process]) {
         let Some(publication) = Publication::read(&tx.bytes) else { return };
+        let highest = self.sent.entry(party).or_insert(tx.sequence);
+        *highest = (*highest).max(tx.sequence);
         let slot = processes.iter().find(|process| process.party == party);
         if slot.is_some_and(|process| !holds_tx(process.store.as_ref(), tx)) {
             self.broken("journal_before_wire", format!("{party} sends {} before its bytes are stored", tx.hash));
@@ -308,6 +313,18 @@ impl Laws {
                 && !reason.contains("timed out")
             {
                 self.broken("nothing_rejected_because_of_us", format!("{} was rejected: {reason}", request.id));
+            }
+        }
+    }
+
+    /// At the end every account sequence that was ever used is spent: none is lost, none leaves a gap.
+    pub(crate) fn spent(&mut self, ledger: &Ledger) {
+        for (party, highest) in self.sent.clone() {
+            let account = self.town.account(party).address().to_owned();
+            let next = ledger.account(&account, ledger.height()).map(|facts| facts.sequence);
+            if !self.dishonest.contains(&party) && next != Some(highest + 1) {
+                let text = format!("{party} sent under sequence {highest}, its account stands at {next:?}");
+                self.broken("no_sequence_lost", text);
             }
         }
     }

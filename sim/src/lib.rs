@@ -5,12 +5,14 @@
 //! | [`Plan`] | what a seed means: sizes, weather, faults, wishes, lies |
 //! | [`World`] | processes, network, chain, clock; lets things happen |
 //! | [`Outcome`], [`Violation`] | what came of it, and which law did not hold |
+//! | [`Enumeration`] | a crash on both sides of every write of a path |
 //!
 //! One seed is one run, to the event. `docs/simulation.md` tells what is simulated, what is judged, and what is weaker
 //! than the real thing.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod crashes;
 mod laws;
 mod ledger;
 mod liar;
@@ -22,6 +24,7 @@ mod stocked;
 mod town;
 mod world;
 
+pub use crashes::{CrashSite, Enumeration, Harm};
 pub use laws::Violation;
 pub use liar::Lie;
 pub use network::Weather;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use sim::{Outcome, Plan, ShellPlant, Totals, World};
+use mpc_core::PartyIndex;
+use sim::{Enumeration, Outcome, Plan, ShellPlant, Totals, World};
 
 /// Runs simulated committees, one seed each, and judges them by the laws.
 #[derive(Parser)]
@@ -22,6 +23,10 @@ struct Arguments {
     /// Replays one seed and prints its event log.
     #[arg(long)]
     seed: Option<u64>,
+    /// Instead of seeds: a crash before and after every durable write of one scenario; of `--threshold` of `--parties`,
+    /// 2 of 3 if not said.
+    #[arg(long, conflicts_with_all = ["seed", "plant"])]
+    crashes: bool,
     /// Stops after so many seconds, however many seeds are left.
     #[arg(long)]
     seconds_max: Option<u64>,
@@ -102,6 +107,7 @@ impl Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.seed {
+        _ if arguments.crashes => crashes(&arguments),
         Some(seed) => replay(&arguments, seed),
         None => campaign(&arguments),
     }
@@ -120,6 +126,39 @@ fn replay(arguments: &Arguments, seed: u64) -> ExitCode {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A crash on both sides of every write of every party.
+#[allow(clippy::print_stdout, reason = "a command line prints")]
+fn crashes(arguments: &Arguments) -> ExitCode {
+    let (need, of) = arguments.threshold.zip(arguments.parties).unwrap_or((2, 3));
+    let enumeration = match Enumeration::of(need, of) {
+        Ok(enumeration) => enumeration,
+        Err(text) => {
+            println!("without any crash: {text}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let sites = enumeration.sites(&(0..of).map(PartyIndex::new).collect::<Vec<_>>());
+    let bar = ProgressBar::new(sites.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} crashes, {elapsed}") {
+        bar.set_style(style);
+    }
+    let harms = enumeration.crash_all(&sites, arguments.jobs.unwrap_or_else(cores), || bar.inc(1));
+    bar.finish_and_clear();
+    println!("{need} of {of}: {} crash sites, both sides of writes {:?}", sites.len(), enumeration.writes());
+    for harm in &harms {
+        println!("HARM {}: {}", harm.site, harm.text);
+    }
+    let Some(first) = harms.first() else {
+        println!("every request was answered once after every crash, no law was broken");
+        return ExitCode::SUCCESS;
+    };
+    for line in enumeration.replay(first.site).log.iter().rev().take(60).rev() {
+        println!("{line}");
+    }
+    println!("{} of {} crashes did harm", harms.len(), sites.len());
+    ExitCode::FAILURE
 }
 
 #[allow(clippy::print_stdout, reason = "a command line prints")]

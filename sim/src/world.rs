@@ -24,7 +24,7 @@ use chain_client::{RequestId, SignedTx};
 use devnet::chain::Chain;
 use keyring::message::Packet;
 use keyring::node::{ChainNews, Level, RunNews};
-use keyring::store::MemoryStore;
+use keyring::store::{MemoryStore, Store as _};
 use mpc_core::{KeyId, PartyIndex, Possession, SessionId};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -330,6 +330,19 @@ impl World {
                 let outbox = node.outbox(crate::town::CHAIN);
                 node.live().count() == 0 && outbox.is_none_or(|outbox| outbox.slots().count() + outbox.waiting() == 0)
             })
+    }
+
+    /// Whether nothing that users asked for is open, nothing waits, and no node has anything left to do.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let tip = self.ledger.height();
+        let is_open = |id: &RequestId| self.ledger.request(*id, tip).is_some_and(|request| request.status.is_open());
+        let waits = self.wishes_open > 0 || self.asked.is_empty() || self.ledger.chain.waiting() > 0;
+        !waits && !self.asked.keys().any(is_open) && self.is_idle()
+    }
+
+    /// Where each party's journal stands, by place.
+    pub(crate) fn journals(&self) -> Vec<u64> {
+        self.processes.iter().map(|process| process.store.head().position).collect()
     }
 
     /// Whether every lane is full and auxiliary data is in force, at every node.

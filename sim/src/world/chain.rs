@@ -264,6 +264,7 @@ impl World {
             }
         }
         self.laws.disks(&self.processes);
+        self.laws.spent(&self.ledger);
         let tip_open = |id| self.ledger.request(id, tip).is_some_and(|request| request.status.is_open());
         let mut left = Vec::new();
         for process in &self.processes {
