@@ -2,6 +2,8 @@
 
 #[path = "network/cluster.rs"]
 mod cluster;
+#[path = "network/firewall.rs"]
+mod firewall;
 #[path = "network/hostile.rs"]
 mod hostile;
 
