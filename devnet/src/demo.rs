@@ -33,6 +33,7 @@ pub use order::UserKey;
 pub use proof::Unverified;
 pub use report::{Latency, Row, State, Summary};
 pub use screen::{Screen, Style};
+pub use transfer::BitcoinTransfer;
 pub use user::User;
 
 use chain_client::proto::zrchain::treasury::query_client::QueryClient;

@@ -14,6 +14,7 @@ pub mod heart;
 pub mod pen;
 pub mod post;
 pub mod primes;
+pub mod skew;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -42,7 +43,7 @@ use crate::identity::{IdentityError, NodeIdentity};
 use crate::node::{ChainSetup, Event, Node, RecoverError, Setup};
 use crate::roster::{Roster, RosterError};
 use crate::runs::Workshop;
-use crate::store::{OpenError, RocksStore, Store};
+use crate::store::{self, OpenError, RocksStore, Store};
 use crate::tasks::Tasks;
 
 /// News and looks that wait for the node's thread.
@@ -113,6 +114,19 @@ pub enum BuildError {
         /// In the roster.
         listed: String,
     },
+    /// The store is another party's.
+    #[error(
+        "the store in {path} belongs to the party with node key {owner}, node.identity is {identity}: correct \
+         `node.data_dir` or `node.identity`, one of the two is swapped"
+    )]
+    Owner {
+        /// Where it lies.
+        path: std::path::PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who came.
+        identity: String,
+    },
     /// The store.
     #[error("the store does not open")]
     Open(#[from] OpenError),
@@ -137,7 +151,7 @@ pub enum BuildError {
         source: chain_client::EndpointError,
     },
     /// The links.
-    #[error("the links to the peers cannot be set up")]
+    #[error("the links to the peers cannot be set up; look at `node.listen` and `limits`")]
     Links(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The admin socket.
     #[error("the admin socket cannot be bound")]
@@ -193,7 +207,21 @@ impl App {
         environment: &dyn Environment,
         primes: Option<mpc_core::Primes>,
     ) -> Result<Self, BuildError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        Self::build_on(config, environment, primes, Arc::new(SystemClock::new()), |store| store).await
+    }
+
+    /// As [`App::build`], with a clock and a disk of the caller's: `journal` may put something between the daemon and its
+    /// store.
+    ///
+    /// # Errors
+    /// [`BuildError`]: nothing was started.
+    pub async fn build_on(
+        config: Config,
+        environment: &dyn Environment,
+        primes: Option<mpc_core::Primes>,
+        clock: Arc<dyn Clock>,
+        journal: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+    ) -> Result<Self, BuildError> {
         let secret = config.node.identity.bytes(environment).map_err(|source| named("node.identity", source))?;
         let identity = Arc::new(NodeIdentity::from_secret(&secret)?);
         let roster = Roster::load(&config.node.roster)?;
@@ -204,13 +232,18 @@ impl App {
         }
         let unlock = config.store.unlock(environment).map_err(|source| named("store.unlock", source))?;
         let store = RocksStore::open(&config.node.data_dir, &unlock, Box::new(os_randomness()))?;
-        let store: Arc<dyn Store> = Arc::new(store);
+        let owner = store::owner_or_claim(&store, &identity.public()).map_err(OpenError::Store)?;
+        if owner != identity.public() {
+            let (path, owner) = (config.node.data_dir.clone(), hex::encode(owner));
+            return Err(BuildError::Owner { path, owner, identity: hex::encode(identity.public()) });
+        }
+        let store: Arc<dyn Store> = journal(Arc::new(store));
 
         let mut chains = BTreeMap::new();
         let mut setups = Vec::new();
         let mut accounts = BTreeMap::new();
         for chain in &config.chains {
-            let (piece, setup) = build_chain(chain, environment)?;
+            let (piece, setup) = build_chain(chain, environment, (&roster, me))?;
             accounts.insert(setup.chain.clone(), setup.pen.account().to_owned());
             chains.insert(setup.chain.clone(), piece);
             setups.push(setup);
@@ -308,6 +341,7 @@ impl App {
             .name("node".to_owned())
             .spawn(move || heart.run(events))
             .map_err(BuildError::Thread)?;
+        tasks.spawn("clock", skew::watch(links.clone()));
         tasks.spawn("ticks", tick(inbox.clone()));
         tasks.spawn("runs", hear_runs(driven, post.clone(), inbox.clone()));
         let directory = post.directory().clone();
@@ -375,7 +409,11 @@ fn named(field: &str, source: SecretError) -> BuildError {
     BuildError::Secret { field: field.to_owned(), source }
 }
 
-fn build_chain(chain: &ChainConfig, environment: &dyn Environment) -> Result<(ChainPiece, ChainSetup), BuildError> {
+fn build_chain(
+    chain: &ChainConfig,
+    environment: &dyn Environment,
+    (roster, me): (&Roster, PartyIndex),
+) -> Result<(ChainPiece, ChainSetup), BuildError> {
     let name = chain.id.as_str().to_owned();
     let secret = chain
         .account
@@ -383,6 +421,7 @@ fn build_chain(chain: &ChainConfig, environment: &dyn Environment) -> Result<(Ch
         .map_err(|source| BuildError::Secret { field: format!("chain {name}: account"), source })?;
     let account = PartyAccount::from_bytes(&secret)
         .map_err(|error| BuildError::Account { chain: name.clone(), reason: error.to_string() })?;
+    check_account(roster, me, &name, account.address())?;
     let endpoints = chain
         .endpoints
         .iter()
@@ -399,6 +438,26 @@ fn build_chain(chain: &ChainConfig, environment: &dyn Environment) -> Result<(Ch
         pen: pen.clone(),
     };
     Ok((ChainPiece { client, pen, poll: chain.poll_interval }, setup))
+}
+
+/// Two parties with one account would spend each other's sequences.
+fn check_account(roster: &Roster, me: PartyIndex, chain: &str, address: &str) -> Result<(), BuildError> {
+    let refuse = |reason| Err(BuildError::Account { chain: chain.to_owned(), reason });
+    let name = |place| roster.entry(place).map(|entry| entry.name.as_str()).unwrap_or_default();
+    match roster.index_of_account(chain, address) {
+        Some(place) if place != me => refuse(format!(
+            "`account` is {address}, which is party {}'s in the roster: the account keys are swapped",
+            name(place)
+        )),
+        Some(_) => Ok(()),
+        None => match roster.entry(me).and_then(|entry| entry.accounts.get(chain)) {
+            Some(listed) => refuse(format!(
+                "`account` is {address}, but the roster lists {listed} for party {}: correct one of the two",
+                name(me)
+            )),
+            None => Ok(()),
+        },
+    }
 }
 
 async fn bind(

@@ -51,6 +51,33 @@ impl Clock for SystemClock {
     }
 }
 
+/// The machine's clock with a wrong date, for tests of development builds. Its monotonic hand is right.
+#[cfg(feature = "devnet")]
+#[derive(Debug, Default)]
+pub struct WrongClock {
+    clock: SystemClock,
+    ahead_ms: u64,
+}
+
+#[cfg(feature = "devnet")]
+impl WrongClock {
+    /// A clock that is so far ahead.
+    pub fn ahead_by(ahead: std::time::Duration) -> Self {
+        Self { clock: SystemClock::new(), ahead_ms: u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
+#[cfg(feature = "devnet")]
+impl Clock for WrongClock {
+    fn monotonic_ms(&self) -> u64 {
+        self.clock.monotonic_ms()
+    }
+
+    fn wall_ms(&self) -> u64 {
+        self.clock.wall_ms().saturating_add(self.ahead_ms)
+    }
+}
+
 /// A clock that stands still until it is moved.
 #[derive(Debug, Default)]
 pub struct ManualClock {

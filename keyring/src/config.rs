@@ -109,7 +109,7 @@ pub struct EndpointUrl(Url);
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {path}")]
+    #[error("cannot read the configuration {path}; name the file with --config")]
     Read {
         /// Which file.
         path: PathBuf,

@@ -29,7 +29,7 @@ pub enum LoggingError {
     #[error("log.level is no filter")]
     Filter(#[from] ParseError),
     /// The file cannot be opened.
-    #[error("cannot append to the log file {path}")]
+    #[error("cannot append to the log file {path}; correct `log.file`")]
     File {
         /// Which file.
         path: PathBuf,

@@ -99,7 +99,12 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
         return Some(Exit::Broken);
     }
     match error.downcast_ref::<BuildError>() {
-        Some(BuildError::Name { .. } | BuildError::Account { .. } | BuildError::Endpoint { .. }) => {
+        Some(
+            BuildError::Name { .. }
+            | BuildError::Owner { .. }
+            | BuildError::Account { .. }
+            | BuildError::Endpoint { .. },
+        ) => {
             return Some(Exit::Misused);
         }
         Some(BuildError::Recover(_)) => return Some(Exit::Broken),
@@ -114,6 +119,7 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
         | OpenError::WrongKey
         | OpenError::WrongKind { .. }
         | OpenError::WeakPassphrase { .. }
+        | OpenError::Mode { .. }
         | OpenError::NewerSchema { .. } => Exit::Misused,
     })
 }

@@ -53,7 +53,7 @@ pub struct Roster {
 #[non_exhaustive]
 pub enum RosterError {
     /// The file cannot be read.
-    #[error("cannot read the roster {path}")]
+    #[error("cannot read the roster {path}; correct `node.roster`")]
     Read {
         /// Which file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum RosterError {
         source: std::io::Error,
     },
     /// It is no roster in TOML.
-    #[error("the roster does not parse")]
+    #[error("the roster does not parse; take the file that all parties signed")]
     Parse(#[source] Box<toml::de::Error>),
     /// The threshold does not fit the parties.
     #[error(
@@ -85,13 +85,17 @@ pub enum RosterError {
         what: String,
     },
     /// A party has not signed exactly this roster.
-    #[error("roster: the signature of party {party} does not verify over this epoch, these terms and this entry")]
+    #[error(
+        "roster: the signature of party {party} does not verify over this epoch, these terms and this entry; take the file that all parties signed"
+    )]
     Signature {
         /// Its name.
         party: String,
     },
     /// This node's key is in no entry.
-    #[error("roster: no party has the node key {node_key}; this node is not of this roster")]
+    #[error(
+        "roster: no party has the node key {node_key}; this node is not of this roster: correct `node.identity` or `node.roster`"
+    )]
     Stranger {
         /// In hexadecimal.
         node_key: String,

@@ -10,13 +10,19 @@
 
 #[cfg(test)]
 mod checks;
+#[cfg(any(test, feature = "devnet"))]
+mod faulty;
 mod journal;
 mod medium;
 mod memory;
+mod owner;
 mod rocks;
 mod seal;
 
+#[cfg(any(test, feature = "devnet"))]
+pub use faulty::{DiskFault, FaultyStore};
 pub use memory::{CrashPoint, DiskImage, MemoryStore};
+pub use owner::owner_or_claim;
 pub use rocks::RocksStore;
 pub use seal::{Argon2Cost, Unlock};
 
@@ -256,7 +262,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Another process has it.
-    #[error("another process uses the store in {path}; two copies of one party must never run")]
+    #[error("another process uses the store in {path}; two copies of one party must never run: stop that one first")]
     InUse {
         /// Where.
         path: PathBuf,
@@ -292,8 +298,16 @@ pub enum OpenError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// Others than its owner can enter the folder.
+    #[error("the data directory {path} has mode {mode:04o}; take it from group and others with chmod 700")]
+    Mode {
+        /// Which folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// The path cannot be used.
-    #[error("cannot {act} {path}")]
+    #[error("cannot {act} {path}; `node.data_dir` must belong to the daemon's user, on a disk that works")]
     Path {
         /// What was tried.
         act: &'static str,

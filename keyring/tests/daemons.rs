@@ -1,18 +1,22 @@
 //! Daemons on a chain: everything real but the processes, which are one. `tests/devnet.rs` uses real ones.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it must")]
+#![allow(dead_code, reason = "the support serves several targets")]
 
 #[path = "support/customer.rs"]
 mod customer;
 #[path = "support/fleet.rs"]
 mod fleet;
+#[path = "support/ground.rs"]
+mod ground;
 
 use std::time::Duration;
 
 use chain_client::{RequestId, Status};
 use customer::Customer;
 use devnet::demo::{Screen, Style, User};
-use fleet::{CHAIN, Fleet, user};
+use fleet::Fleet;
+use ground::{CHAIN, user};
 
 const BLOCK: Duration = Duration::from_millis(500);
 

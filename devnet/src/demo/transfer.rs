@@ -8,7 +8,7 @@ mod evm;
 mod native;
 mod solana;
 
-pub(crate) use self::bitcoin::BitcoinTransfer;
+pub use self::bitcoin::BitcoinTransfer;
 pub(crate) use self::evm::EvmTransfer;
 pub(crate) use self::native::{NativeTransfer, Place};
 pub(crate) use self::solana::SolanaTransfer;

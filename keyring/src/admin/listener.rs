@@ -38,7 +38,7 @@ pub enum BindError {
         path: PathBuf,
     },
     /// The system refuses.
-    #[error("cannot listen on {path}")]
+    #[error("cannot listen on {path}; correct `node.admin_socket`")]
     Io {
         /// The socket.
         path: PathBuf,

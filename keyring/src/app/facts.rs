@@ -77,6 +77,7 @@ impl Facts for Desk {
             chains: self.chain_facts(&node.chains),
             shelf: node.shelf,
             stock: Some(self.stock(node.auxiliary)),
+            clock_warning: super::skew::skew(&self.links).map(|skew| skew.warning()).unwrap_or_default(),
         })
     }
 

@@ -18,6 +18,14 @@ pub(super) fn status(status: &StatusReply) -> String {
         ("roster", roster),
         ("journal", format!("position {}, head {}", status.journal_position, short(&status.journal_head))),
         ("work", format!("{} open requests, {} runs", status.requests_open, status.runs)),
+        (
+            "clock",
+            if status.clock_warning.is_empty() {
+                "agrees with the peers'".to_owned()
+            } else {
+                status.clock_warning.clone()
+            },
+        ),
         ("program", format!("{}, up {}{development}", status.version, span(status.uptime_ms))),
     ]);
     let tables = [peers(&status.peers), chains(&status.chains), endpoints(&status.chains), shelf(&status.shelf)];

@@ -49,7 +49,7 @@ impl Environment for ProcessEnvironment {
 #[non_exhaustive]
 pub enum SecretError {
     /// The file cannot be read.
-    #[error("cannot read the secret in {path}")]
+    #[error("cannot read the secret in {path}; put it there, for the daemon's user alone")]
     Read {
         /// Which file.
         path: PathBuf,
@@ -66,13 +66,13 @@ pub enum SecretError {
         mode: u32,
     },
     /// The path is no regular file.
-    #[error("the secret in {path} is no regular file")]
+    #[error("the secret in {path} is no regular file; name a file")]
     Kind {
         /// Which path.
         path: PathBuf,
     },
     /// The variable is not set.
-    #[error("the environment variable {name} is not set")]
+    #[error("the environment variable {name} is not set; set it for this process")]
     Unset {
         /// Which one.
         name: String,

@@ -77,21 +77,28 @@ impl Default for Disk {
     }
 }
 
+impl Disk {
+    /// Not the temporary folder itself, which the system makes for everybody to enter.
+    fn folder(&self) -> PathBuf {
+        self.0.path().join("store")
+    }
+}
+
 impl Bench for Disk {
     type Store = RocksStore;
 
     fn create(&mut self, unlock: &Unlock) -> RocksStore {
-        RocksStore::create(self.0.path(), unlock, CHEAP, rng(1)).unwrap()
+        RocksStore::create(&self.folder(), unlock, CHEAP, rng(1)).unwrap()
     }
 
     fn reopen(&mut self, store: RocksStore, unlock: &Unlock) -> Result<RocksStore, OpenError> {
         drop(store);
-        RocksStore::open(self.0.path(), unlock, rng(2))
+        RocksStore::open(&self.folder(), unlock, rng(2))
     }
 
     fn tamper(&mut self, store: RocksStore, hand: Hand) -> Result<RocksStore, OpenError> {
         drop(store);
-        let path = self.0.path().join("database");
+        let path = self.folder().join("database");
         let options = rocksdb::Options::default();
         let names = std::iter::once("default").chain(Table::ALL.map(Table::name));
         let raw = rocksdb::DB::open_cf(&options, path, names).unwrap();
@@ -106,7 +113,7 @@ impl Bench for Disk {
             Hand::Schema(schema) => raw.put("schema", schema.to_be_bytes()).unwrap(),
         }
         drop(raw);
-        RocksStore::open(self.0.path(), &key_file(), rng(2))
+        RocksStore::open(&self.folder(), &key_file(), rng(2))
     }
 
     fn bytes(&self, _store: &RocksStore) -> Vec<u8> {
@@ -117,7 +124,7 @@ impl Bench for Disk {
             }
         }
         let mut all = Vec::new();
-        gather(self.0.path(), &mut all);
+        gather(&self.folder(), &mut all);
         all
     }
 }
@@ -308,10 +315,10 @@ fn a_short_passphrase_makes_no_store() {
 fn a_second_process_or_a_second_store_finds_the_door_shut() {
     let mut disk = Disk::default();
     let store = disk.create(&key_file());
-    let second = RocksStore::open(disk.0.path(), &key_file(), rng(3));
+    let second = RocksStore::open(&disk.folder(), &key_file(), rng(3));
     assert!(matches!(second.err(), Some(OpenError::InUse { .. })));
     drop(store);
-    let again = RocksStore::create(disk.0.path(), &key_file(), CHEAP, rng(3));
+    let again = RocksStore::create(&disk.folder(), &key_file(), CHEAP, rng(3));
     assert!(matches!(again.err(), Some(OpenError::Exists { .. })));
 }
 
@@ -355,4 +362,23 @@ fn a_snapshot_is_the_disk_of_its_moment() {
 fn values_are_never_printed() {
     let printed = format!("{:?}", Entry::put(Table::Share, "k", PLANTED));
     assert_eq!(printed, "Put(share/6b Replace, 49 bytes)");
+}
+
+#[test]
+fn a_folder_that_others_may_enter_holds_no_store() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut disk = Disk::default();
+    drop(disk.create(&key_file()));
+    let opened = |mode| {
+        std::fs::set_permissions(disk.folder(), std::fs::Permissions::from_mode(mode)).unwrap();
+        RocksStore::open(&disk.folder(), &key_file(), rng(2)).map(drop)
+    };
+    for mode in [0o701, 0o750, 0o770] {
+        assert!(matches!(opened(mode), Err(OpenError::Mode { mode: found, .. }) if found == mode));
+    }
+    assert!(opened(0o700).is_ok());
+    let open_to_all = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(open_to_all.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let made = RocksStore::create(open_to_all.path(), &key_file(), CHEAP, rng(1));
+    assert!(matches!(made, Err(OpenError::Mode { .. })));
 }

@@ -10,7 +10,7 @@ use rocksdb::{
 };
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -45,7 +45,7 @@ impl RocksStore {
     /// Makes a store in `folder`, which is made too (mode 0700) if it is missing.
     ///
     /// # Errors
-    /// [`OpenError::Exists`] if there is one, [`OpenError::InUse`], [`OpenError::WeakPassphrase`], or what the disk says.
+    /// [`OpenError::Exists`] if there is one, [`OpenError::Mode`], [`OpenError::InUse`], [`OpenError::WeakPassphrase`], or what the disk says.
     pub fn create(
         folder: &Path,
         unlock: &Unlock,
@@ -57,6 +57,7 @@ impl RocksStore {
             .mode(0o700)
             .create(folder)
             .map_err(|source| path_error("make the directory", folder, source))?;
+        check_mode(folder)?;
         let lock = take_lock(folder)?;
         let database = folder.join(DATABASE);
         let medium = RocksMedium::open(&database, true)?;
@@ -88,6 +89,7 @@ impl RocksStore {
         if !database.is_dir() {
             return Err(OpenError::Missing { path: database });
         }
+        check_mode(folder)?;
         let lock = take_lock(folder)?;
         let medium = RocksMedium::open(&database, false)?;
         Ok(Self { journal: Journal::open(medium, &database, unlock, rng)?, _lock: lock })
@@ -197,6 +199,13 @@ fn family_options() -> Options {
     options.set_compression_type(DBCompressionType::None);
     options.set_write_buffer_size(8 * 1024 * 1024);
     options
+}
+
+/// Names of files, sizes and dates tell a reader more than they should; a writer could exchange the whole store.
+fn check_mode(folder: &Path) -> Result<(), OpenError> {
+    let facts = folder.metadata().map_err(|source| path_error("look at", folder, source))?;
+    let mode = facts.mode() & 0o7777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(OpenError::Mode { path: folder.to_owned(), mode }) }
 }
 
 fn take_lock(folder: &Path) -> Result<File, OpenError> {

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use chain_client::proto::zrchain::treasury::{
-    MsgNewKeyRequest, MsgNewKeyRequestResponse, MsgNewSignatureRequest, MsgNewSignatureRequestResponse,
+    MsgNewKeyRequest, MsgNewKeyRequestResponse, MsgNewSignTransactionRequest, MsgNewSignTransactionRequestResponse,
+    MsgNewSignatureRequest, MsgNewSignatureRequestResponse, WalletType,
 };
 use chain_client::{ChainId, Charge, Endpoint, PartyAccount, Request, RequestId, Seat, Settings, Status, ZrChain, tx};
 use prost::Name;
 
-use super::fleet::{CHAIN, Fleet, user};
+use super::ground::{CHAIN, Ground};
 
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(200);
 
 pub(crate) struct Customer {
     chain: ZrChain,
@@ -20,13 +21,14 @@ pub(crate) struct Customer {
 }
 
 impl Customer {
-    pub(crate) async fn of(fleet: &Fleet) -> Self {
-        let endpoint = Endpoint::at(&fleet.url.parse().unwrap()).unwrap();
+    pub(crate) async fn of(ground: &Ground) -> Self {
+        let endpoint = Endpoint::at(&ground.url.parse().unwrap()).unwrap();
         let id = ChainId::new(CHAIN).unwrap();
-        let chain = ZrChain::new(id, fleet.keyring.clone(), vec![endpoint], Settings::default());
-        let user = devnet::demo::User::connect(&fleet.url, CHAIN, &fleet.keyring, user()).await.unwrap();
+        let chain = ZrChain::new(id, ground.keyring.clone(), vec![endpoint], Settings::default());
+        let user =
+            devnet::demo::User::connect(&ground.url, CHAIN, &ground.keyring, super::ground::user()).await.unwrap();
         let workspace = user.workspace().to_owned();
-        Self { chain, account: super::fleet::user(), keyring: fleet.keyring.clone(), workspace }
+        Self { chain, account: super::ground::user(), keyring: ground.keyring.clone(), workspace }
     }
 
     /// Sends messages as one transaction each, one behind the other, and waits for all.
@@ -78,6 +80,22 @@ impl Customer {
         let made: Vec<MsgNewSignatureRequestResponse> =
             self.send(payloads.iter().map(message).collect(), 300_000).await;
         made.into_iter().map(|made| RequestId::signature(made.sig_req_id)).collect()
+    }
+
+    /// One transaction that spends two outputs of one Bitcoin key: its request and those of its two inputs.
+    pub(crate) async fn ask_bitcoin(&self, key: RequestId) -> Vec<RequestId> {
+        let public = self.chain.key(key.number, None).await.unwrap().value.unwrap().public_key;
+        let transfer = devnet::demo::BitcoinTransfer::from_key(&public).unwrap();
+        let message = MsgNewSignTransactionRequest {
+            creator: self.account.address().to_owned(),
+            key_ids: vec![key.number; 2],
+            wallet_type: WalletType::BtcTestnet.into(),
+            unsigned_transaction: transfer.unsigned(),
+            ..Default::default()
+        };
+        let made: Vec<MsgNewSignTransactionRequestResponse> = self.send(vec![message], 700_000).await;
+        let parent = made[0].signature_request_id;
+        (parent..=parent + 2).map(RequestId::signature).collect()
     }
 
     pub(crate) async fn look(&self, id: RequestId) -> Request {

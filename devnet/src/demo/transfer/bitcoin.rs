@@ -18,9 +18,9 @@ const INPUTS_SAT: [u64; 2] = [60_000, 41_500];
 const PAYMENT_SAT: u64 = 75_000;
 const FEE_SAT: u64 = 1_500;
 
-/// See the module.
+/// Two witness outputs of one key, spent together.
 #[derive(Clone, Debug)]
-pub(crate) struct BitcoinTransfer {
+pub struct BitcoinTransfer {
     key: CompressedPublicKey,
     transaction: Transaction,
 }
@@ -30,7 +30,7 @@ impl BitcoinTransfer {
     ///
     /// # Errors
     /// [`Unverified::Malformed`] when the bytes are no key.
-    pub(crate) fn from_key(public_key: &[u8]) -> Result<Self, Unverified> {
+    pub fn from_key(public_key: &[u8]) -> Result<Self, Unverified> {
         let key = address::bitcoin_key(public_key)?;
         let own = ScriptBuf::new_p2wpkh(&key.wpubkey_hash());
         let input = |place: u32| TxIn {
@@ -56,7 +56,7 @@ impl BitcoinTransfer {
     }
 
     /// The "unsigned plus" form: the witness of each input says what it spends (amount, key, script).
-    pub(crate) fn unsigned(&self) -> Vec<u8> {
+    pub fn unsigned(&self) -> Vec<u8> {
         let script = self.script();
         let mut transaction = self.transaction.clone();
         for (input, satoshi) in transaction.input.iter_mut().zip(INPUTS_SAT) {

@@ -1,0 +1,131 @@
+//! Processes that are killed. Five of them, three sign; in each round a user asks for everything at once, and in the middle
+//! of it two processes are killed without warning and started again. Every request is answered, once, in time.
+//!
+//! Five rounds in every test run; more with `KEYRING_ROUNDS=50`, others with `KEYRING_SEED=7` (docs/testing.md).
+
+#![cfg(feature = "devnet")]
+#![allow(clippy::unwrap_used, reason = "a test fails where it must")]
+#![allow(clippy::print_stdout, reason = "a campaign tells what it did")]
+#![allow(dead_code, reason = "the support serves several targets")]
+
+#[path = "support/crew.rs"]
+mod crew;
+#[path = "support/customer.rs"]
+mod customer;
+#[path = "support/ground.rs"]
+mod ground;
+
+use std::time::{Duration, Instant};
+
+use chain_client::{RequestId, Status};
+use crew::Crew;
+use customer::Customer;
+use ground::Terms;
+use rand::Rng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+
+/// Requests live two minutes: an honest run fits more than three times, and a restarted process may have to wait until its
+/// former self is forgotten.
+const TERMS: Terms = Terms { block: Duration::from_secs(1), lifetime_blocks: 120, keys_per_lane: 3, ..Terms::of(3, 5) };
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+#[allow(clippy::disallowed_methods, reason = "a campaign measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Keys that signatures are asked of, one of each type.
+struct Keys {
+    ecdsa: RequestId,
+    eddsa: RequestId,
+    bitcoin: RequestId,
+}
+
+/// A key of every type, three ECDSA signatures, an EdDSA signature, and a Bitcoin transaction of two inputs.
+async fn ask_for_everything(customer: &Customer, keys: &Keys, round: u64) -> Vec<RequestId> {
+    let payload = |item: u8| {
+        let mut payload = vec![item; 32];
+        payload[..8].copy_from_slice(&round.to_be_bytes());
+        payload
+    };
+    let mut asked = customer.ask_keys(&["ecdsa", "ed25519", "bitcoin"]).await;
+    asked.extend(customer.ask_signatures(keys.ecdsa, &[payload(1), payload(2), payload(3)]).await);
+    asked.extend(customer.ask_signatures(keys.eddsa, &[payload(4)]).await);
+    asked.extend(customer.ask_bitcoin(keys.bitcoin).await);
+    asked
+}
+
+/// A round without accidents: how long it takes.
+async fn honest_round(crew: &mut Crew, customer: &Customer, keys: &Keys) -> Duration {
+    let began = now();
+    let asked = ask_for_everything(customer, keys, 0).await;
+    customer.all_fulfilled(&asked).await;
+    let took = began.elapsed();
+    crew.until_settled().await;
+    took
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_of_five_are_killed_in_every_round_and_every_request_is_answered_once() {
+    let (rounds, seed) = (setting("KEYRING_ROUNDS", 5), setting("KEYRING_SEED", 1));
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    println!("kill campaign: {rounds} rounds, KEYRING_SEED={seed}");
+    let mut crew = Crew::start(TERMS).await;
+    crew.until_stocked().await;
+    let customer = Customer::of(&crew).await;
+    let made = customer.ask_keys(&["ecdsa", "ed25519", "bitcoin"]).await;
+    customer.all_fulfilled(&made).await;
+    let keys = Keys { ecdsa: made[0], eddsa: made[1], bitcoin: made[2] };
+    crew.until_stocked().await;
+    let honest = honest_round(&mut crew, &customer, &keys).await;
+    println!("an honest round takes {:.1} s, requests live {} s", honest.as_secs_f64(), TERMS.lifetime().as_secs());
+    assert!(honest * 3 < TERMS.lifetime(), "an honest run fits three times before the deadline: {honest:?}");
+
+    let (mut answered, mut slowest) = (0, Duration::ZERO);
+    for round in 1..=rounds {
+        crew.until_stocked().await;
+        let mut parties: Vec<usize> = (0..5).collect();
+        parties.shuffle(&mut rng);
+        let (first, second) = (parties[0], parties[1]);
+        let wait = Duration::from_millis(rng.gen_range(0..u64::try_from(honest.as_millis()).unwrap()));
+        let down = Duration::from_millis(rng.gen_range(500..4_000));
+        let began = now();
+        let asked = ask_for_everything(&customer, &keys, round).await;
+        tokio::time::sleep(wait).await;
+        crew.kill_party(first).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        crew.kill_party(second).await;
+        tokio::time::sleep(down).await;
+        crew.start_party(first, &[]);
+        crew.start_party(second, &[]);
+        let outcomes = customer.outcomes(&asked).await;
+        let took = began.elapsed();
+        let lost: Vec<_> = outcomes.iter().filter(|request| request.status != Status::Fulfilled).collect();
+        println!(
+            "round {round:>2}: party {first} killed after {:.1} s, party {second} a second later, back after {:.1} s; \
+             {} of {} answered after {:.1} s",
+            wait.as_secs_f64(),
+            down.as_secs_f64(),
+            outcomes.len() - lost.len(),
+            outcomes.len(),
+            took.as_secs_f64()
+        );
+        assert!(lost.is_empty(), "round {round}, KEYRING_SEED={seed}: {lost:#?}");
+        // No sequence is lost: everybody's transactions have landed, and nothing waits behind a gap.
+        crew.until_settled().await;
+        answered += outcomes.len();
+        slowest = slowest.max(took);
+    }
+    println!(
+        "kill campaign: {rounds} rounds, {answered} requests answered, none rejected, none expired; slowest round {:.1} s \
+         of {} s; KEYRING_SEED={seed}",
+        slowest.as_secs_f64(),
+        TERMS.lifetime().as_secs()
+    );
+    crew.stop().await;
+}
