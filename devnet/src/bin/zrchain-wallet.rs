@@ -6,6 +6,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chain_client::{
     ChainId, Endpoint, EndpointError, KeyType, PartyAccount, ReadError, Request, RequestId, Settings, Status, ZrChain,
@@ -13,6 +14,10 @@ use chain_client::{
 use clap::{Parser, Subcommand, ValueEnum};
 use devnet::demo::{Admin, Customer, DemoError, NewKeyring, Screen, Style, User};
 use url::Url;
+
+/// How often a request that is waited for is looked at, and how many times.
+const PAUSE: Duration = Duration::from_millis(500);
+const LOOKS_MAX: u32 = 240;
 
 /// An administrator's and a user's ordinary transactions on a zrChain.
 #[derive(Debug, Parser)]
@@ -105,6 +110,9 @@ enum Command {
     },
     /// Show requests: `key-1`, `signature-7`.
     Request {
+        /// Until they are closed, two minutes at most each.
+        #[arg(long)]
+        wait: bool,
         /// Their names.
         #[arg(value_name = "REQUEST", required = true)]
         requests: Vec<String>,
@@ -208,11 +216,9 @@ impl CommandLine {
                 let payloads = payloads.iter().map(bytes).collect::<Result<_, _>>()?;
                 say(&self.customer("").await?.ask_signatures(*key, payloads).await?.to_string())?;
             }
-            Command::Request { requests } => {
-                let chain = self.chain("")?;
+            Command::Request { wait, requests } => {
                 for name in requests {
-                    let found = chain.request(request_id(name)?, None).await?.value;
-                    say(&told(&found.ok_or_else(|| WalletError::Absent(format!("request {name}")))?))?;
+                    say(&told(&self.request(name, *wait).await?))?;
                 }
             }
             Command::TryKeyring { keyring, json } => return self.try_keyring(keyring, *json).await,
@@ -232,6 +238,23 @@ impl CommandLine {
         let summary = user.make_requests(&mut screen).await?;
         screen.summary(&summary)?;
         Ok(summary.is_success())
+    }
+
+    async fn request(&self, name: &str, wait: bool) -> Result<Request, WalletError> {
+        let (id, chain) = (request_id(name)?, self.chain("")?);
+        let look = async || {
+            let found = chain.request(id, None).await?.value;
+            found.ok_or_else(|| WalletError::Absent(format!("request {name}")))
+        };
+        let mut looks = if wait { LOOKS_MAX } else { 1 };
+        loop {
+            let request = look().await?;
+            looks -= 1;
+            if looks == 0 || !request.status.is_open() {
+                return Ok(request);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     async fn balances(&self, accounts: &[String]) -> Result<(), WalletError> {
