@@ -21,6 +21,12 @@ pub mod proto {
 
 use async_trait::async_trait;
 
+impl std::fmt::Display for proto::Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.name, self.text)
+    }
+}
+
 /// The protocol of the interface, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.bin"));
 
@@ -29,9 +35,12 @@ pub const PAGE_DEFAULT: u32 = 100;
 /// Most records in one reply.
 pub const PAGE_MAX: u32 = 1_000;
 
-/// What a node tells about itself. Each method gives a snapshot; `None` means that the node has ended.
+/// What a node tells about itself. Each method gives a snapshot; `None` means that the node has ended or does not answer.
 #[async_trait]
 pub trait Facts: Send + Sync + 'static {
+    /// Whether it contributes. Always answers within some seconds: a node that does not answer is not ready.
+    async fn is_ready(&self) -> bool;
+
     /// Who it is, and how it is doing.
     async fn status(&self) -> Option<proto::StatusReply>;
 

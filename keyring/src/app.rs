@@ -10,14 +10,18 @@
 
 pub mod facts;
 pub mod follow;
+mod health;
 pub mod heart;
+pub mod look;
 pub mod pen;
 pub mod post;
 pub mod primes;
+pub mod pulse;
 pub mod skew;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chain_client::{Endpoint, PartyAccount, ZrChain};
@@ -28,18 +32,21 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use transport::{NodeKey, Transport as _, WallClock};
 
-use self::facts::Desk;
+use self::facts::{ChainView, Desk};
 use self::follow::{ChainDesk, Follower};
 use self::heart::{Heart, HeartError};
 use self::pen::AccountPen;
 use self::post::{Directory, Post};
 use self::primes::PrimeRoom;
+use self::pulse::Pulse;
 use crate::admin::{BindError, Listener};
 use crate::clock::{Clock, SystemClock};
 use crate::committee::Committee;
 use crate::config::{ChainConfig, Config, Environment, SecretError};
 use crate::driver::{Bounds, Driver, DriverEvent};
 use crate::identity::{IdentityError, NodeIdentity};
+use crate::metrics::{MeteredStore, Metrics, Observer};
+use crate::monitoring;
 use crate::node::{ChainSetup, Event, Node, RecoverError, Setup};
 use crate::roster::{Roster, RosterError};
 use crate::runs::Workshop;
@@ -156,6 +163,9 @@ pub enum BuildError {
     /// The admin socket.
     #[error("the admin socket cannot be bound")]
     Admin(#[from] BindError),
+    /// The address for monitoring.
+    #[error("monitoring cannot be set up")]
+    Monitoring(#[from] monitoring::BindError),
     /// Work that cannot be started.
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
@@ -166,6 +176,8 @@ struct ChainPiece {
     client: Arc<ZrChain>,
     pen: Arc<AccountPen>,
     poll: Duration,
+    call_timeout: Duration,
+    pulse: Arc<Pulse>,
 }
 
 /// Everything opened and bound, nothing running.
@@ -182,7 +194,9 @@ pub struct App {
     primes: Arc<PrimeRoom>,
     runs: Bounds,
     admin: Listener,
-    accounts: BTreeMap<String, String>,
+    monitoring: Option<monitoring::Listener>,
+    metrics: Arc<Metrics>,
+    store_halted: Arc<AtomicBool>,
 }
 
 /// A daemon at work.
@@ -237,14 +251,15 @@ impl App {
             let (path, owner) = (config.node.data_dir.clone(), hex::encode(owner));
             return Err(BuildError::Owner { path, owner, identity: hex::encode(identity.public()) });
         }
-        let store: Arc<dyn Store> = journal(Arc::new(store));
+        let names: Vec<String> = config.chains.iter().map(|chain| chain.id.as_str().to_owned()).collect();
+        let (metrics, store_halted) = (Arc::new(Metrics::new(&names)), Arc::new(AtomicBool::new(false)));
+        let store = MeteredStore::new(journal(Arc::new(store)), metrics.clone(), store_halted.clone());
+        let store: Arc<dyn Store> = Arc::new(store);
 
         let mut chains = BTreeMap::new();
         let mut setups = Vec::new();
-        let mut accounts = BTreeMap::new();
         for chain in &config.chains {
-            let (piece, setup) = build_chain(chain, environment, (&roster, me))?;
-            accounts.insert(setup.chain.clone(), setup.pen.account().to_owned());
+            let (piece, setup) = build_chain(chain, environment, (&roster, me), &clock)?;
             chains.insert(setup.chain.clone(), piece);
             setups.push(setup);
         }
@@ -273,14 +288,40 @@ impl App {
         let node = Node::recover(setup, store.clone(), clock.monotonic_ms())?;
         let (bound, book) = bind(&config, &roster, &identity, clock.clone()).await?;
         let admin = Listener::bind(&config.node.admin_socket, config.limits.admin_connections_max)?;
+        let monitoring = match config.monitoring {
+            Some(asked) => Some(monitoring::Listener::bind(asked.listen, asked.connections_max).await?),
+            None => None,
+        };
         let primes = Arc::new(PrimeRoom::new(store.clone(), primes.as_ref()));
-        Ok(Self { roster, me, identity, store, clock, node, chains, bound, book, primes, runs, admin, accounts })
+        Ok(Self {
+            roster,
+            me,
+            identity,
+            store,
+            clock,
+            node,
+            chains,
+            bound,
+            book,
+            primes,
+            runs,
+            admin,
+            monitoring,
+            metrics,
+            store_halted,
+        })
     }
 
     /// Where this node listens, with real ports.
     #[must_use]
     pub fn listen_addresses(&self) -> &[transport::Address] {
         self.bound.listen_addresses()
+    }
+
+    /// Where it answers for monitoring, with the real port.
+    #[must_use]
+    pub fn monitoring_address(&self) -> Option<std::net::SocketAddr> {
+        self.monitoring.as_ref().and_then(monitoring::Listener::address)
     }
 
     /// Starts everything.
@@ -297,11 +338,11 @@ impl App {
         let (driver, driven) = Driver::new(self.runs);
 
         let mut desks: BTreeMap<String, ChainDesk> = BTreeMap::new();
-        let mut clients = BTreeMap::new();
+        let mut views = BTreeMap::new();
         for (name, piece) in self.chains {
             let from = crate::node::cursor(self.store.as_ref(), &name)?;
-            clients.insert(name.clone(), piece.client.clone());
-            let follower = Follower::new(piece.client, piece.pen, inbox.clone(), piece.poll);
+            views.insert(name.clone(), piece.view());
+            let follower = Follower::new(piece.client, piece.pen, inbox.clone(), piece.poll, piece.pulse);
             desks.insert(name, follower.spawn(&tasks, from));
         }
         let workshop = Arc::new(Workshop {
@@ -325,6 +366,7 @@ impl App {
         });
         self.primes.search_if_needed(&tasks);
         let heart = Heart {
+            observer: Observer::new(self.metrics.clone(), &self.node),
             node: self.node,
             store: self.store,
             identity: self.identity,
@@ -345,21 +387,33 @@ impl App {
         tasks.spawn("ticks", tick(inbox.clone()));
         tasks.spawn("runs", hear_runs(driven, post.clone(), inbox.clone()));
         let directory = post.directory().clone();
-        let receiving = post::receive(network, directory, driver, inbox.clone(), tasks.stopping());
-        let network = tasks.spawn_draining(receiving);
-        let started_ms = self.clock.monotonic_ms();
-        let desk = Desk {
+        let (messages, links_ended) = (self.metrics.clone(), Arc::new(AtomicBool::new(false)));
+        let receiving = post::receive(network, directory, driver.clone(), inbox.clone(), messages, tasks.stopping());
+        let ended = links_ended.clone();
+        let network = tasks.spawn_draining(async move {
+            receiving.await;
+            ended.store(true, Ordering::SeqCst);
+        });
+        let desk = Arc::new(Desk {
             inbox: inbox.clone(),
             links,
-            chains: clients,
-            accounts: self.accounts,
+            chains: views,
             roster: self.roster.clone(),
             me: self.me,
+            started_ms: self.clock.monotonic_ms(),
+            started_wall_ms: self.clock.wall_ms(),
             clock: self.clock.clone(),
             primes: self.primes.clone(),
-            started_ms,
-        };
-        tasks.spawn("admin", serve_admin(self.admin, desk, tasks.stopping()));
+            driver,
+            metrics: self.metrics,
+            tasks: tasks.ended_early(),
+            store_halted: self.store_halted,
+            links_ended,
+        });
+        tasks.spawn("admin", serve_admin(self.admin, desk.clone(), tasks.stopping()));
+        if let Some(listener) = self.monitoring {
+            tasks.spawn("monitoring", monitoring::serve(listener, desk, tasks.stopping().cancelled_owned()));
+        }
         info!(party = %self.me, epoch = self.roster.epoch(), "running");
         Ok(Running { tasks, network, heart, inbox, primes: self.primes })
     }
@@ -409,9 +463,22 @@ fn named(field: &str, source: SecretError) -> BuildError {
     BuildError::Secret { field: field.to_owned(), source }
 }
 
+impl ChainPiece {
+    fn view(&self) -> ChainView {
+        ChainView {
+            client: self.client.clone(),
+            account: crate::outbox::Pen::account(self.pen.as_ref()).to_owned(),
+            pulse: self.pulse.clone(),
+            poll: self.poll,
+            call_timeout: self.call_timeout,
+        }
+    }
+}
+
 fn build_chain(
     chain: &ChainConfig,
     environment: &dyn Environment,
+    clock: &Arc<dyn Clock>,
     (roster, me): (&Roster, PartyIndex),
 ) -> Result<(ChainPiece, ChainSetup), BuildError> {
     let name = chain.id.as_str().to_owned();
@@ -437,7 +504,9 @@ fn build_chain(
         reserved: chain.reserved_keys.iter().copied().collect(),
         pen: pen.clone(),
     };
-    Ok((ChainPiece { client, pen, poll: chain.poll_interval }, setup))
+    let pulse = Arc::new(Pulse::new(clock.clone()));
+    let (poll, call_timeout) = (chain.poll_interval, chain.call_timeout);
+    Ok((ChainPiece { client, pen, poll, call_timeout, pulse }, setup))
 }
 
 /// Two parties with one account would spend each other's sequences.
@@ -478,8 +547,8 @@ async fn bind(
 }
 
 /// The admin interface, until the daemon drains.
-async fn serve_admin(listener: Listener, desk: Desk, stopping: CancellationToken) {
-    if let Err(error) = crate::admin::serve(listener, Arc::new(desk), stopping.cancelled_owned()).await {
+async fn serve_admin(listener: Listener, desk: Arc<Desk>, stopping: CancellationToken) {
+    if let Err(error) = crate::admin::serve(listener, desk, stopping.cancelled_owned()).await {
         error!(%error, "the admin interface ended");
     }
 }

@@ -10,7 +10,7 @@ mod secret;
 mod template;
 
 pub use limits::Limits;
-pub use raw::{LogFormat, RawChain, RawConfig, RawLog, RawNode, RawShelf, RawStore, RawUnlock};
+pub use raw::{LogFormat, RawChain, RawConfig, RawLog, RawMonitoring, RawNode, RawShelf, RawStore, RawUnlock};
 pub(crate) use secret::key_from;
 pub use secret::{Environment, ProcessEnvironment, SecretError, SecretRef};
 pub use template::{NewParty, annotated};
@@ -20,6 +20,7 @@ use chain_client::{ChainId, FeePolicy};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
@@ -42,6 +43,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is logged, how and where.
     pub log: RawLog,
+    /// Where machines ask how the node is; `None`: nowhere.
+    pub monitoring: Option<MonitoringConfig>,
 }
 
 /// `[node]`.
@@ -89,6 +92,15 @@ pub struct ChainConfig {
     pub poll_interval: Duration,
     /// Longest wait for one reply of an endpoint.
     pub call_timeout: Duration,
+}
+
+/// `[monitoring]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MonitoringConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Connections at a time.
+    pub connections_max: usize,
 }
 
 /// `[shelf]`.
@@ -195,6 +207,7 @@ impl RawConfig {
             shelf: check_shelf(self.shelf)?,
             limits: self.limits,
             log,
+            monitoring: self.monitoring.map(check_monitoring).transpose()?,
         })
     }
 }
@@ -318,6 +331,19 @@ fn check_shelf(raw: RawShelf) -> Result<ShelfConfig, ConfigError> {
         }
     }
     Ok(ShelfConfig { secp256k1_per_lane: raw.secp256k1_per_lane, ed25519_per_lane: raw.ed25519_per_lane })
+}
+
+fn check_monitoring(raw: RawMonitoring) -> Result<MonitoringConfig, ConfigError> {
+    let Ok(listen) = raw.listen.parse::<SocketAddr>() else {
+        return refuse("monitoring.listen", "is no address and port; write 127.0.0.1:9464");
+    };
+    if !(1..=256).contains(&raw.connections_max) {
+        return refuse(
+            "monitoring.connections_max",
+            format!("is {}; it must lie between 1 and 256", raw.connections_max),
+        );
+    }
+    Ok(MonitoringConfig { listen, connections_max: raw.connections_max })
 }
 
 fn check_secret(secret: SecretRef, field: &str, folder: &Path) -> Result<SecretRef, ConfigError> {

@@ -119,6 +119,12 @@ impl Driver {
         self.mailboxes.live()
     }
 
+    /// Messages of peers that found no room, or gave theirs to a later one.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.mailboxes.dropped()
+    }
+
     fn tell(&self, session: SessionId, news: RunNews) {
         // Nobody listens any more only when the daemon ends.
         let _ended = self.events.blocking_send(DriverEvent::News { session, news });

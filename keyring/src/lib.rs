@@ -15,6 +15,7 @@
 //! | [`check`] | would this party work? facts in, findings with remedies out |
 //! | [`config`] | one file, checked once |
 //! | [`admin`] | what an operator may ask a running node |
+//! | [`readiness`], [`monitoring`], [`metrics`] | whether it contributes and why not; how machines ask; what is counted |
 //! | [`report`], [`logging`] | errors and lines, at the edge |
 //! | [`cli`], [`harden`] | the commands; what the process asks of the system |
 //! | [`runs`], [`driver`] | sessions begun and driven on threads of their own |
@@ -38,7 +39,11 @@ pub mod files;
 pub mod harden;
 pub mod identity;
 pub mod logging;
+#[cfg(test)]
+mod manual;
 pub mod message;
+pub mod metrics;
+pub mod monitoring;
 pub mod node;
 pub mod outbox;
 #[cfg(feature = "planted")]
@@ -46,6 +51,7 @@ pub mod planted;
 #[cfg(not(feature = "planted"))]
 #[allow(unreachable_pub, reason = "the enum is public where the feature is on")]
 mod planted;
+pub mod readiness;
 pub mod report;
 pub mod request;
 pub mod roster;

@@ -11,12 +11,14 @@
 //! | `node/stock.rs` | shelf keys and auxiliary data |
 //! | `node/chain.rs` | sightings, publication, what became of requests |
 //! | `node/recover.rs` | the node as its store remembers it |
+//! | `node/shown.rs` | what it shows of its chains and of what it threw away |
 //! | `node/memory.rs` | the store and what will be written next, read as one |
 
 mod agree;
 mod chain;
 mod memory;
 mod recover;
+mod shown;
 mod stock;
 mod view;
 
@@ -30,6 +32,7 @@ pub use self::chain::decree_of;
 use self::memory::Memory;
 pub use self::memory::Records;
 pub use self::recover::{RecoverError, cursor};
+pub use self::shown::{ChainShown, Dropped};
 use self::stock::Stock;
 pub use self::stock::auxiliary_key;
 use crate::admission::{Job, Sighting};
@@ -328,6 +331,7 @@ pub struct Node {
     promised_runs: BTreeSet<SessionId>,
     stock: Stock,
     chains: BTreeMap<String, ChainSide>,
+    dropped: BTreeMap<Dropped, u64>,
     effects: Effects,
 }
 

@@ -1,5 +1,6 @@
 //! The one place where tasks are born, so that all of them end: each is told to stop, and is aborted if it does not.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,18 @@ use tracing::{debug, error};
 pub struct Tasks {
     stop: CancellationToken,
     running: Arc<Mutex<JoinSet<()>>>,
+    ended_early: EndedEarly,
+}
+
+/// Tasks that ended although nobody told them to: parts of the daemon that are missing now.
+#[derive(Clone, Default)]
+pub struct EndedEarly(Arc<Mutex<BTreeSet<&'static str>>>);
+
+/// Tells when its task ends before it was told to, also by a panic.
+struct Watch {
+    name: &'static str,
+    stop: CancellationToken,
+    ended_early: EndedEarly,
 }
 
 impl Tasks {
@@ -25,7 +38,10 @@ impl Tasks {
     /// Starts a task that ends when the daemon drains, wherever it waits then.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
+        let ended_early = self.ended_early.clone();
+        let watch = Watch { name, stop: stop.clone(), ended_early };
         self.lock().spawn(async move {
+            let _watch = watch;
             tokio::select! {
                 () = stop.cancelled() => debug!(name, "task told to stop"),
                 () = task => debug!(name, "task ended"),
@@ -53,6 +69,12 @@ impl Tasks {
         self.stop.clone()
     }
 
+    /// Tells which ended by themselves.
+    #[must_use]
+    pub fn ended_early(&self) -> EndedEarly {
+        self.ended_early.clone()
+    }
+
     /// Tells all to stop and waits for them, at most so long.
     pub async fn drain(&self, grace: Duration) {
         self.stop.cancel();
@@ -74,5 +96,45 @@ impl Tasks {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EndedEarly {
+    /// Their names.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.lock().iter().copied().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<&'static str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            self.ended_early.lock().insert(self.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_by_itself_is_known_and_one_that_was_told_to_is_not() {
+        let tasks = Tasks::new();
+        tasks.spawn("steady", std::future::pending());
+        tasks.spawn("done", async {});
+        tasks.spawn("panicked", async { panic!("on purpose") });
+        let ended = tasks.ended_early();
+        while ended.names().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ended.names(), ["done", "panicked"]);
+        tasks.drain(Duration::from_secs(5)).await;
+        assert_eq!(ended.names(), ["done", "panicked"]);
     }
 }

@@ -62,8 +62,7 @@ async fn watch_health<F: Facts>(reporter: HealthReporter, facts: Arc<F>) -> std:
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let ready = facts.status().await.is_some_and(|status| status.ready);
-        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let status = if facts.is_ready().await { ServingStatus::Serving } else { ServingStatus::NotServing };
         for service in ["", "keyring.admin.v1.Admin"] {
             reporter.set_service_status(service, status).await;
         }
@@ -71,7 +70,7 @@ async fn watch_health<F: Facts>(reporter: HealthReporter, facts: Arc<F>) -> std:
 }
 
 fn ended() -> Status {
-    Status::unavailable("the node has ended")
+    Status::unavailable("the node has ended or does not answer")
 }
 
 fn checked(name: String) -> Result<String, Status> {

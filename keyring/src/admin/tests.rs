@@ -17,6 +17,10 @@ struct Parrot;
 
 #[async_trait]
 impl Facts for Parrot {
+    async fn is_ready(&self) -> bool {
+        true
+    }
+
     async fn status(&self) -> Option<StatusReply> {
         Some(StatusReply { name: "alpha".to_owned(), ready: true, ..StatusReply::default() })
     }

@@ -2,60 +2,72 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chain_client::ZrChain;
 use mpc_core::{KeyId, PartyIndex, Suite};
 
 use super::Inbox;
+use super::look::ChainLook;
 use super::primes::PrimeRoom;
+use super::pulse::Pulse;
 use crate::admin::Facts;
 use crate::admin::proto::{
-    Chain, Endpoint, Key, KeysReply, Lane, Line, Peer, Request, RequestsReply, StatusReply, Stock, WhyReply,
+    Chain, Endpoint, Key, KeysReply, Lane, Line, Peer, Reason, Request, RequestsReply, StatusReply, Stock, WhyReply,
 };
 use crate::agreement::Record;
 use crate::clock::Clock;
 use crate::decree::{DecreeId, Kind};
+use crate::driver::Driver;
+use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::readiness::{self, Beat, Readiness};
 use crate::request::RequestRecord;
 use crate::roster::Roster;
 use crate::shelf;
 use crate::store::{Store, Table};
+use crate::tasks::EndedEarly;
 
 /// Everything that the facts are drawn from.
 pub struct Desk {
     pub(super) inbox: Inbox,
     pub(super) links: transport::Links,
-    pub(super) chains: BTreeMap<String, Arc<ZrChain>>,
-    pub(super) accounts: BTreeMap<String, String>,
+    pub(super) chains: BTreeMap<String, ChainView>,
     pub(super) roster: Roster,
     pub(super) me: PartyIndex,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) primes: Arc<PrimeRoom>,
     /// The node's own time when it started.
     pub(super) started_ms: u64,
+    /// The same by the wall clock.
+    pub(super) started_wall_ms: u64,
+    pub(super) driver: Driver,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) tasks: EndedEarly,
+    pub(super) store_halted: Arc<AtomicBool>,
+    pub(super) links_ended: Arc<AtomicBool>,
 }
 
-/// What the node itself says of its state.
-struct NodeFacts {
-    not_ready: Vec<String>,
-    position: u64,
-    head: String,
-    runs: u32,
-    open: u32,
-    shelf: Vec<Lane>,
-    auxiliary: bool,
-    /// Height, in flight, waiting, halted.
-    chains: BTreeMap<String, (u64, u32, u32, String)>,
+/// A chain, as its shell shows it.
+pub struct ChainView {
+    pub(super) client: Arc<ZrChain>,
+    pub(super) account: String,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) poll: Duration,
+    pub(super) call_timeout: Duration,
 }
 
 #[async_trait]
 impl Facts for Desk {
     async fn status(&self) -> Option<StatusReply> {
-        let names: Vec<String> = self.chains.keys().cloned().collect();
-        let quorum = self.roster.quorum();
-        let node = self.inbox.look(move |node, store| node_facts(node, store, &names, quorum)).await?;
-        let threshold = self.roster.threshold();
+        let node = match self.look().await {
+            Beat::Answered(node) => node,
+            Beat::Stuck(_) | Beat::Ended => return None,
+        };
+        let readiness = Readiness::of(&self.readiness_facts(Beat::Answered(&node)));
+        let (threshold, quorum) = (self.roster.threshold(), self.roster.quorum());
         Some(StatusReply {
             name: self.roster.entry(self.me).map(|entry| entry.name.clone()).unwrap_or_default(),
             party: self.me.get().into(),
@@ -67,18 +79,23 @@ impl Facts for Desk {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             development: cfg!(feature = "devnet"),
             uptime_ms: self.clock.monotonic_ms().saturating_sub(self.started_ms),
-            ready: node.not_ready.is_empty(),
-            not_ready: node.not_ready,
-            journal_position: node.position,
-            journal_head: node.head,
-            runs: node.runs,
-            requests_open: node.open,
+            ready: readiness.is_ready(),
+            not_ready: readiness.not_ready().map(reason).collect(),
+            degraded: readiness.degraded().map(reason).collect(),
+            journal_position: node.head.position,
+            journal_head: hex::encode(node.head.hash),
+            runs: count(node.runs),
+            requests_open: u32::try_from(node.requests_open()).unwrap_or(u32::MAX),
             peers: self.peers(),
             chains: self.chain_facts(&node.chains),
-            shelf: node.shelf,
-            stock: Some(self.stock(node.auxiliary)),
+            shelf: node.lanes.iter().map(lane).collect(),
+            stock: Some(self.stock(node.has_auxiliary)),
             clock_warning: super::skew::skew(&self.links).map(|skew| skew.warning()).unwrap_or_default(),
         })
+    }
+
+    async fn is_ready(&self) -> bool {
+        self.readiness().await.is_ready()
     }
 
     async fn keys(&self, after: &str, limit: u32) -> Option<KeysReply> {
@@ -125,18 +142,18 @@ impl Desk {
         facts.collect()
     }
 
-    fn chain_facts(&self, nodes: &BTreeMap<String, (u64, u32, u32, String)>) -> Vec<Chain> {
-        let chain = |(id, client): (&String, &Arc<ZrChain>)| {
-            let (height, in_flight, waiting, halted) = nodes.get(id).cloned().unwrap_or_default();
+    fn chain_facts(&self, looks: &BTreeMap<String, ChainLook>) -> Vec<Chain> {
+        let chain = |(id, view): (&String, &ChainView)| {
+            let look = looks.get(id);
             Chain {
                 id: id.clone(),
-                keyring: client.keyring_address().to_owned(),
-                height,
-                account: self.accounts.get(id).cloned().unwrap_or_default(),
-                outbox_in_flight: in_flight,
-                outbox_waiting: waiting,
-                halted,
-                endpoints: client.health().into_iter().map(endpoint).collect(),
+                keyring: view.client.keyring_address().to_owned(),
+                height: look.map_or(0, |look| look.height.0),
+                account: view.account.clone(),
+                outbox_in_flight: look.map_or(0, |look| count(look.in_flight)),
+                outbox_waiting: look.map_or(0, |look| count(look.waiting)),
+                halted: look.map(|look| look.why_silent.clone()).unwrap_or_default(),
+                endpoints: view.client.health().into_iter().map(endpoint).collect(),
             }
         };
         self.chains.iter().map(chain).collect()
@@ -149,7 +166,7 @@ impl Desk {
         let (request, item) = number.split_once('.').unwrap_or((number, "0"));
         let kind = [Kind::Key, Kind::Signature].into_iter().find(|known| known.word() == kind)?;
         Some(DecreeId {
-            keyring: self.chains.get(chain)?.keyring_address().to_owned(),
+            keyring: self.chains.get(chain)?.client.keyring_address().to_owned(),
             chain: chain.to_owned(),
             kind,
             request: request.parse().ok()?,
@@ -162,48 +179,12 @@ fn endpoint(health: chain_client::EndpointHealth) -> Endpoint {
     Endpoint { name: health.name, height: health.height.0, failures: health.failures, resting: health.resting }
 }
 
-fn node_facts(node: &Node, store: &dyn Store, chains: &[String], quorum: usize) -> NodeFacts {
-    let mut lanes: BTreeMap<(PartyIndex, Suite), u32> = BTreeMap::new();
-    for (lane, suite, _) in node.free_keys() {
-        *lanes.entry((lane, suite)).or_default() += 1;
-    }
-    let mut not_ready = Vec::new();
-    if node.present().len() < quorum {
-        not_ready.push(format!("{} of {quorum} parties that agreement needs are here", node.present().len()));
-    }
-    if !node.has_auxiliary() {
-        not_ready.push("auxiliary data for ECDSA is not in force: every party must be up once".to_owned());
-    }
-    let mut facts = BTreeMap::new();
-    for name in chains {
-        let height = node.height(name).map_or(0, |height| height.0);
-        if height == 0 {
-            not_ready.push(format!("chain {name} has not been read"));
-        }
-        let Some(outbox) = node.outbox(name) else { continue };
-        let halted = outbox.why_silent();
-        if !halted.is_empty() {
-            not_ready.push(format!("chain {name}: {halted}"));
-        }
-        let (in_flight, waiting) = (outbox.slots().count(), outbox.waiting());
-        facts.insert(name.clone(), (height, count(in_flight), count(waiting), halted));
-    }
-    let shelf = lanes.into_iter().map(|((lane, suite), free)| Lane {
-        party: lane.get().into(),
-        suite: suite.to_string(),
-        free,
-    });
-    let head = store.head();
-    NodeFacts {
-        not_ready,
-        position: head.position,
-        head: hex::encode(head.hash),
-        runs: count(node.runs()),
-        open: count(node.live().count()),
-        shelf: shelf.collect(),
-        auxiliary: node.has_auxiliary(),
-        chains: facts,
-    }
+fn reason(reason: &readiness::Reason) -> Reason {
+    Reason { name: reason.name.word().to_owned(), text: reason.text.clone() }
+}
+
+fn lane((&(place, suite), &free): (&(PartyIndex, Suite), &u32)) -> Lane {
+    Lane { party: place.get().into(), suite: suite.to_string(), free }
 }
 
 fn keys(store: &dyn Store, after: &[u8], limit: u32) -> KeysReply {

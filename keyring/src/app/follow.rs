@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::Inbox;
 use super::pen::AccountPen;
+use super::pulse::Pulse;
 use crate::admission::Sighting;
 use crate::decree::DecreeId;
 use crate::node::{ChainNews, Event};
@@ -62,13 +63,20 @@ pub struct Follower {
     pen: Arc<AccountPen>,
     inbox: Inbox,
     poll: Duration,
+    pulse: Arc<Pulse>,
 }
 
 impl Follower {
     /// Everything a chain needs; nothing runs yet.
     #[must_use]
-    pub const fn new(chain: Arc<ZrChain>, pen: Arc<AccountPen>, inbox: Inbox, poll: Duration) -> Self {
-        Self { chain, pen, inbox, poll }
+    pub const fn new(
+        chain: Arc<ZrChain>,
+        pen: Arc<AccountPen>,
+        inbox: Inbox,
+        poll: Duration,
+        pulse: Arc<Pulse>,
+    ) -> Self {
+        Self { chain, pen, inbox, poll, pulse }
     }
 
     /// Starts the three tasks of this chain.
@@ -100,6 +108,7 @@ impl Follower {
                     continue;
                 }
             };
+            self.pulse.head_read();
             let (head, hash) = (block.height, block.value.hash);
             // Heights never go back, whatever an endpoint that lags may say.
             if head <= last {
@@ -110,7 +119,9 @@ impl Follower {
                 priced = Some(head);
             }
             self.tell(ChainNews::Head { height: head, hash }).await;
-            match self.look(low_water).await {
+            let looked = self.look(low_water).await;
+            self.pulse.looked(looked.is_ok());
+            match looked {
                 Ok(scanned) => low_water = scanned,
                 Err(error) => warn!(chain = %self.chain.id(), %error, "open requests cannot be read"),
             }

@@ -13,10 +13,12 @@ use super::Inbound;
 use super::follow::{ChainDesk, Question};
 use super::post::Post;
 use crate::agreement::Audience;
+use crate::agreement::clock::Millis;
 use crate::clock::{Clock, Randomness};
 use crate::driver::Driver;
 use crate::identity::NodeIdentity;
 use crate::message::{Attachment, Content, Envelope, Packet};
+use crate::metrics::Observer;
 use crate::node::{ChainNews, Effects, Event, Level, Node, Note, Order};
 use crate::runs::Workshop;
 use crate::store::{Head, Store, StoreError, Table};
@@ -48,6 +50,8 @@ pub struct Heart {
     pub rng: Box<dyn Randomness>,
     /// What this party said to itself and will hear next.
     pub own: VecDeque<Event>,
+    /// Counts; decides nothing.
+    pub observer: Observer,
 }
 
 /// Why the node stopped by itself.
@@ -70,11 +74,11 @@ impl Heart {
             while taken < BATCH_MAX {
                 let now = self.clock.monotonic_ms();
                 if let Some(event) = self.own.pop_front() {
-                    self.node.on(now, event);
+                    self.hear(now, event);
                 } else {
                     let next = if taken == 0 { inbox.blocking_recv() } else { inbox.try_recv().ok() };
                     match next {
-                        Some(Inbound::Event(event)) => self.node.on(now, *event),
+                        Some(Inbound::Event(event)) => self.hear(now, *event),
                         Some(Inbound::Look(look)) => look(&self.node, self.store.as_ref()),
                         Some(Inbound::Stop) => return Ok(()),
                         None if taken == 0 => return Ok(()),
@@ -87,6 +91,11 @@ impl Heart {
         }
     }
 
+    fn hear(&mut self, now: Millis, event: Event) {
+        self.observer.heard(&self.node, now, &event);
+        self.node.on(now, event);
+    }
+
     /// Remembers, then speaks.
     fn beat(&mut self) -> Result<(), HeartError> {
         let Effects { entries, orders } = self.node.take_effects();
@@ -95,10 +104,13 @@ impl Heart {
         } else {
             let head = self.store.append(&entries).map_err(HeartError::Journal)?;
             self.node.committed();
+            self.observer.written(&entries);
             head
         };
+        let now = self.clock.monotonic_ms();
         let mut outgoing: BTreeMap<PartyIndex, Vec<Packet>> = BTreeMap::new();
         for order in orders {
+            self.observer.ordered(now, &order);
             match order {
                 Order::Say { to, content, attachment } => self.say(&mut outgoing, head, to, content, *attachment),
                 order => self.carry_out(order),

@@ -1,6 +1,7 @@
 //! Between the node and its peers: packets become frames, frames become packets, and each lane finds its reader.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use transport::{Incoming, Lane, Links, Network, PeerId, SendError, Sender, Trans
 use super::Inbox;
 use crate::driver::Driver;
 use crate::message::{self, Packet};
+use crate::metrics::Metrics;
 use crate::node::Event;
 use crate::roster::Roster;
 
@@ -116,6 +118,7 @@ pub async fn receive(
     directory: Directory,
     driver: Driver,
     inbox: Inbox,
+    metrics: Arc<Metrics>,
     stopping: CancellationToken,
 ) {
     let (agreement, links) = (agreement_lane(), network.links());
@@ -132,7 +135,7 @@ pub async fn receive(
             error!("the transport ended by itself: this node hears nobody any more");
             return;
         };
-        hear(incoming, agreement, &links, &directory, &driver, &inbox).await;
+        hear(incoming, agreement, &links, &directory, &driver, &inbox, &metrics).await;
     }
 }
 
@@ -143,6 +146,7 @@ async fn hear(
     directory: &Directory,
     driver: &Driver,
     inbox: &Inbox,
+    metrics: &Metrics,
 ) {
     match incoming {
         Incoming::Up(peer) => {
@@ -168,7 +172,10 @@ async fn hear(
                         inbox.tell(Event::Packet(Box::new(packet))).await;
                     }
                 }
-                Err(error) => warn!(peer = %place, %error, "frame of statements dropped"),
+                Err(error) => {
+                    metrics.agreement.dropped.one(["malformed"]);
+                    warn!(peer = %place, %error, "frame of statements dropped");
+                }
             }
         }
     }

@@ -72,7 +72,7 @@ async fn party(config: &Config, environment: &dyn Environment) -> PartyFacts {
             .map_err(|error| format!("{} cannot be looked at: {error}", folder.display())),
         running: status.map(|status| RunningFacts {
             roster: hex::decode(&status.roster).ok().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default(),
-            not_ready: status.not_ready,
+            not_ready: status.not_ready.iter().map(ToString::to_string).collect(),
         }),
         peers,
         chains,

@@ -9,12 +9,14 @@ const NOTHING: &str = "-";
 
 pub(super) fn status(status: &StatusReply) -> String {
     let StatusReply { name, party, epoch, need, of, quorum, .. } = status;
-    let ready = if status.ready { "yes".to_owned() } else { format!("no: {}", status.not_ready.join("; ")) };
     let development = if status.development { ", with development shortcuts: never for money" } else { "" };
     let roster = format!("epoch {epoch}, {need} of {of}, quorum {quorum}, {}", short(&status.roster));
-    let text = lines(&[
-        ("party", format!("{name} (place {party})")),
-        ("ready", ready),
+    let mut facts = vec![("party", format!("{name} (place {party})"))];
+    let why_not: Vec<&str> = status.not_ready.iter().map(|reason| reason.name.as_str()).collect();
+    facts.push(("ready", if status.ready { "yes".to_owned() } else { format!("no: {}", why_not.join(", ")) }));
+    facts.extend(status.not_ready.iter().map(|reason| (reason.name.as_str(), reason.text.clone())));
+    facts.extend(status.degraded.iter().map(|reason| (reason.name.as_str(), reason.text.clone())));
+    facts.extend([
         ("roster", roster),
         ("journal", format!("position {}, head {}", status.journal_position, short(&status.journal_head))),
         ("work", format!("{} open requests, {} runs", status.requests_open, status.runs)),
@@ -28,6 +30,7 @@ pub(super) fn status(status: &StatusReply) -> String {
         ),
         ("program", format!("{}, up {}{development}", status.version, span(status.uptime_ms))),
     ]);
+    let text = lines(&facts);
     let tables = [peers(&status.peers), chains(&status.chains), endpoints(&status.chains), shelf(&status.shelf)];
     tables.iter().filter(|table| !table.is_empty()).fold(text, |text, table| text + "\n" + &drawn(table))
 }
@@ -197,17 +200,22 @@ fn span(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::proto::Line;
+    use crate::admin::proto::{Line, Reason};
 
     #[test]
     fn a_node_that_does_not_contribute_says_so_and_why() {
         let told = status(&StatusReply {
             name: "alpha".to_owned(),
-            not_ready: vec!["chain zenrock was not read yet".to_owned()],
+            not_ready: vec![Reason { name: "chain_unread".to_owned(), text: "zenrock was not read yet".to_owned() }],
+            degraded: vec![Reason { name: "shelf_empty".to_owned(), text: "no key".to_owned() }],
             peers: vec![Peer { name: "beta".to_owned(), round_trip_us: Some(1_250), ..Peer::default() }],
             ..StatusReply::default()
         });
-        assert!(told.contains("ready    no: chain zenrock was not read yet"), "{told}");
+        assert!(told.contains("no: chain_unread\n"), "{told}");
+        assert!(
+            told.lines().any(|line| line.starts_with("chain_unread") && line.ends_with("zenrock was not read yet"))
+        );
+        assert!(told.lines().any(|line| line.starts_with("shelf_empty") && line.ends_with("no key")), "{told}");
         assert!(told.contains("beta") && told.contains("down") && told.contains("1.2 ms"), "{told}");
     }
 

@@ -27,6 +27,9 @@ pub struct RawConfig {
     /// What is logged, how and where.
     #[serde(default)]
     pub log: RawLog,
+    /// Where machines ask how the node is; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<RawMonitoring>,
 }
 
 /// `[node]`.
@@ -133,6 +136,18 @@ impl Default for RawLog {
     }
 }
 
+/// `[monitoring]`: liveness, readiness and metrics over HTTP, without authentication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawMonitoring {
+    /// Address and port, for example `127.0.0.1:9464`.
+    #[serde(default = "monitoring_listen")]
+    pub listen: String,
+    /// Connections at a time; one more waits.
+    #[serde(default = "monitoring_connections_max")]
+    pub connections_max: usize,
+}
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -141,6 +156,14 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line, for programs.
     Json,
+}
+
+fn monitoring_listen() -> String {
+    "127.0.0.1:9464".to_owned()
+}
+
+const fn monitoring_connections_max() -> usize {
+    8
 }
 
 const fn drain_timeout() -> Duration {

@@ -52,13 +52,24 @@ pub fn annotated(party: &NewParty) -> Result<String, ConfigError> {
     set(chain, "account", file("account.key"))?;
     let log = section(document.get_mut("log").and_then(|item| item.as_table_mut()), "log")?;
     set(log, "file", "keyringd.log".into())?;
-    let text = document.to_string();
+    let text = without_monitoring(&document.to_string());
     RawConfig::parse(&text)?.check(Path::new(""))?;
     Ok(text)
 }
 
 fn section<'a>(table: Option<&'a mut Table>, name: &str) -> Result<&'a mut Table, ConfigError> {
     table.ok_or_else(|| broken(&format!("has no [{name}]")))
+}
+
+/// Comments the last section out: nobody listens over HTTP without being told to, and several parties of one machine
+/// would want the same port.
+fn without_monitoring(text: &str) -> String {
+    let mut is_off = false;
+    let line = |line: &str| {
+        is_off |= line == "[monitoring]";
+        if is_off { format!("# {line}\n") } else { format!("{line}\n") }
+    };
+    text.lines().map(line).collect()
 }
 
 /// Exchanges a value; its comment stays, in its column where there is room.
@@ -122,7 +133,10 @@ mod tests {
 
     #[test]
     fn every_field_and_every_comment_of_the_example_is_there() {
-        let text = annotated(&party()).unwrap();
+        let written = annotated(&party()).unwrap();
+        let (head, off) = written.split_once("# [monitoring]\n").unwrap();
+        assert!(!head.contains("[monitoring]") && off.lines().all(|line| line.starts_with("# ")), "{off}");
+        let text = format!("{head}[monitoring]\n{}", off.replace("# listen", "listen").replace("# conn", "conn"));
         let comments = |text: &str| text.lines().filter_map(|line| line.split_once('#')).count();
         assert_eq!(comments(&text), comments(EXAMPLE));
         let fields = |text: &str| {

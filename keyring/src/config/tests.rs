@@ -77,7 +77,7 @@ fn the_manual_names_no_field_that_does_not_exist() {
 
 #[test]
 fn unknown_fields_are_errors_in_every_section() {
-    for section in ["[node]", "[store]", "[[chain]]", "[shelf]", "[limits]", "[log]"] {
+    for section in ["[node]", "[store]", "[[chain]]", "[shelf]", "[limits]", "[log]", "[monitoring]"] {
         let text = EXAMPLE.replacen(section, &format!("{section}\nsurprise = 1"), 1);
         assert!(matches!(RawConfig::parse(&text), Err(ConfigError::Parse(_))), "{section}");
     }
@@ -95,8 +95,28 @@ fn a_wrong_value_is_named_by_its_path() {
     assert_eq!(refused(|raw| raw.chain[0].endpoints[0] = "ftp://x".to_owned()), "chain[0].endpoints[0]");
     assert_eq!(refused(|raw| raw.chain[0].fee_floor_urock = u64::MAX), "chain[0].fee_ceiling_urock");
     assert_eq!(refused(|raw| raw.chain[0].poll_interval = Duration::from_secs(3_600)), "chain[0].poll_interval");
+    let monitoring = |raw: &mut RawConfig| raw.monitoring.clone().unwrap();
+    assert_eq!(
+        refused(|raw| raw.monitoring = Some(RawMonitoring { listen: "localhost".to_owned(), ..monitoring(raw) })),
+        "monitoring.listen"
+    );
+    assert_eq!(
+        refused(|raw| raw.monitoring = Some(RawMonitoring { connections_max: 0, ..monitoring(raw) })),
+        "monitoring.connections_max"
+    );
     assert_eq!(refused(|raw| raw.log.level = "keyring=loud".to_owned()), "log.level");
     assert_eq!(refused(|raw| raw.node.identity = SecretRef::Credential("../x".to_owned())), "node.identity");
+}
+
+#[test]
+fn nobody_listens_for_monitoring_unless_asked_to_and_then_on_loopback() {
+    let mut raw = example();
+    raw.monitoring = None;
+    assert_eq!(raw.check(Path::new("/etc")).unwrap().monitoring, None);
+    let text = format!("{}[monitoring]\n", EXAMPLE.split("[monitoring]").next().unwrap());
+    let config = Config::parse(&text, Path::new("/etc")).unwrap();
+    let expected = MonitoringConfig { listen: "127.0.0.1:9464".parse().unwrap(), connections_max: 8 };
+    assert_eq!(config.monitoring, Some(expected));
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub(super) struct Frames {
     sessions: BTreeMap<SessionId, VecDeque<Frame>>,
     parties: BTreeMap<PartyIndex, Held>,
     arrivals: u64,
+    /// Messages that found no room, or gave theirs to a later one.
+    dropped: u64,
 }
 
 struct Frame {
@@ -36,12 +38,20 @@ struct Held {
 
 impl Frames {
     pub(super) const fn new(messages_per_party: usize, bytes_per_party: usize) -> Self {
-        Self { messages_per_party, bytes_per_party, sessions: BTreeMap::new(), parties: BTreeMap::new(), arrivals: 0 }
+        Self {
+            messages_per_party,
+            bytes_per_party,
+            sessions: BTreeMap::new(),
+            parties: BTreeMap::new(),
+            arrivals: 0,
+            dropped: 0,
+        }
     }
 
     /// Keeps a message, if its party's bounds allow it.
     pub(super) fn keep(&mut self, session: SessionId, from: PartyIndex, body: Bytes, live: bool) -> bool {
         if !self.make_room(from, body.len()) {
+            self.dropped += 1;
             return false;
         }
         self.arrivals += 1;
@@ -76,6 +86,11 @@ impl Frames {
         }
     }
 
+    /// Messages that found no room, or gave theirs to a later one.
+    pub(super) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     pub(super) fn is_empty(&self, session: SessionId) -> bool {
         !self.sessions.contains_key(&session)
     }
@@ -102,6 +117,7 @@ impl Frames {
         let Some((arrival, session)) = self.parties.get_mut(&party).and_then(|held| held.early.pop_first()) else {
             return false;
         };
+        self.dropped += 1;
         let Some(frames) = self.sessions.get_mut(&session) else {
             return true;
         };

@@ -99,6 +99,10 @@ impl Mailboxes {
         self.lock().live.len()
     }
 
+    pub(super) fn dropped(&self) -> u64 {
+        self.lock().frames.dropped()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Offices> {
         self.offices.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,6 +155,7 @@ mod tests {
         (0..10).for_each(|body| say(&mailboxes, 1, 1, body));
         say(&mailboxes, 1, 2, 77);
         assert_eq!(heard(&mailboxes, 1), [(1, 0), (1, 1), (1, 2), (2, 77)]);
+        assert_eq!(mailboxes.dropped(), 7);
     }
 
     #[test]

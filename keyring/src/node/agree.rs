@@ -4,8 +4,8 @@ use mpc_core::{PartyIndex, SessionId, Suite};
 
 use super::view::View;
 use super::{
-    EARLY_DECREES_MAX, EARLY_PACKETS_MAX, Level, Live, Node, Order, Priority, Records as _, RunNews, RunOf, RunOrder,
-    faded,
+    Dropped, EARLY_DECREES_MAX, EARLY_PACKETS_MAX, Level, Live, Node, Order, Priority, Records as _, RunNews, RunOf,
+    RunOrder, faded,
 };
 use crate::admission::Task;
 use crate::agreement::{Act, Audience, Record, Rules};
@@ -19,7 +19,7 @@ impl Node {
     /// A packet from a peer or from this party itself. Whoever did not sign it properly is not heard.
     pub(super) fn packet(&mut self, packet: Packet) {
         if !self.committee.vouches_for(&packet.envelope) {
-            return;
+            return self.drop_said(Dropped::Signature, 1);
         }
         let finished = self.shelf.shown(&packet.attachment.stored, &self.committee, &self.memory);
         match finished {
@@ -44,7 +44,7 @@ impl Node {
                     self.about_another(packet, decree);
                 }
             }
-            Content::Decree { .. } => {}
+            Content::Decree { .. } => self.drop_said(Dropped::Unbounded, 1),
         }
     }
 
@@ -84,11 +84,14 @@ impl Node {
                 }
                 // A peer's word starts nothing: it is kept, within bounds, until the own endpoint shows the request.
                 if self.early.len() >= EARLY_DECREES_MAX && !self.early.contains_key(&decree) {
-                    self.early.pop_first();
+                    let given_up = self.early.pop_first().map_or(0, |(_, packets)| packets.len());
+                    self.drop_said(Dropped::Early, given_up);
                 }
                 let kept = self.early.entry(decree).or_default();
                 if kept.len() < EARLY_PACKETS_MAX {
                     kept.push(packet);
+                } else {
+                    self.drop_said(Dropped::Early, 1);
                 }
             }
             Err(error) => self.memory_failed(Some(&decree), &error),

@@ -78,6 +78,7 @@ impl Node {
             promised_runs: BTreeSet::new(),
             stock,
             chains,
+            dropped: BTreeMap::new(),
             effects: Effects::default(),
         };
         node.reopen(store.as_ref())?;

@@ -105,7 +105,7 @@ async fn watch(socket: &Path, shelf: u64, json: bool) -> Result<End, Report> {
         };
         if progress.all_done || (progress.own_done && stands_still) {
             show.end();
-            return Ok(End::Done(status.not_ready));
+            return Ok(End::Done(status.not_ready.iter().map(ToString::to_string).collect()));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::Console;
 use super::ground::Party;
-use crate::admin::{self, proto::StatusRequest};
+use crate::admin::{self, proto::StatusReply, proto::StatusRequest};
 
 /// How often processes are looked at.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -217,10 +217,14 @@ impl Member {
         };
         match admin.status(StatusRequest {}).await.map(tonic::Response::into_inner) {
             Ok(status) if status.ready => None,
-            Ok(status) => Some(status.not_ready.join("; ")),
+            Ok(status) => Some(reasons(&status)),
             Err(error) => Some(error.message().to_owned()),
         }
     }
+}
+
+fn reasons(status: &StatusReply) -> String {
+    status.not_ready.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The end of a log, as far as it can be read.

@@ -244,6 +244,7 @@ impl Party {
             shelf: RawShelf { secp256k1_per_lane: KEYS_PER_LANE, ed25519_per_lane: KEYS_PER_LANE },
             limits: Limits::default(),
             log: RawLog { level: "info".to_owned(), format: LogFormat::Text, file: Some(self.log.clone()) },
+            monitoring: None,
         }
     }
 

@@ -1,0 +1,151 @@
+//! What the world outside is told of the node's health: one bounded look at it, judged by [`crate::readiness`].
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Inbox;
+use super::facts::{ChainView, Desk};
+use super::look::{ChainLook, NodeLook};
+use crate::agreement::clock::Millis;
+use crate::metrics::{ChainSnapshot, ProcessFacts, Snapshot};
+use crate::monitoring::Probe;
+use crate::node::Node;
+use crate::readiness::{Beat, ChainFacts, Facts, Keyring, NodeFacts, PeerFacts, Readiness};
+use crate::store::Store;
+
+/// Longest wait for the node's thread. It takes at most a few hundred events between two looks.
+pub(super) const LOOK_MAX: Duration = Duration::from_secs(3);
+
+impl Inbox {
+    /// Looks at the node, and does not wait for ever.
+    pub(super) async fn look_within<T: Send + 'static>(
+        &self,
+        longest: Duration,
+        look: impl FnOnce(&Node, &dyn Store) -> T + Send + 'static,
+    ) -> Beat<T> {
+        match tokio::time::timeout(longest, self.look(look)).await {
+            Ok(Some(seen)) => Beat::Answered(seen),
+            Ok(None) => Beat::Ended,
+            Err(_) => Beat::Stuck(ms(longest)),
+        }
+    }
+
+    /// News that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
+}
+
+impl Desk {
+    pub(super) async fn look(&self) -> Beat<NodeLook> {
+        let chains: Vec<String> = self.chains.keys().cloned().collect();
+        let clock = self.clock.clone();
+        let look = move |node: &Node, store: &dyn Store| NodeLook::at(node, store, &chains, clock.monotonic_ms());
+        self.inbox.look_within(LOOK_MAX, look).await
+    }
+
+    pub(super) async fn readiness(&self) -> Readiness {
+        let look = self.look().await;
+        Readiness::of(&self.readiness_facts(look.as_ref()))
+    }
+
+    pub(super) fn readiness_facts(&self, node: Beat<&NodeLook>) -> Facts {
+        let peers = self.roster.indices().filter(|place| *place != self.me).filter_map(|place| {
+            let entry = self.roster.entry(place)?;
+            let counted = match &node {
+                Beat::Answered(look) => look.present.contains(&place),
+                Beat::Stuck(_) | Beat::Ended => true,
+            };
+            let is_here = counted && self.links.is_up(transport::PeerId::from(entry.node_key));
+            Some(PeerFacts { name: entry.name.clone(), is_here })
+        });
+        Facts {
+            need: self.roster.threshold().need().into(),
+            quorum: self.roster.quorum(),
+            peers: peers.collect(),
+            store_halted: self.store_halted.load(Ordering::SeqCst),
+            links_ended: self.links_ended.load(Ordering::SeqCst),
+            tasks_ended: self.tasks.names(),
+            node: match node {
+                Beat::Answered(look) => Beat::Answered(self.node_facts(look)),
+                Beat::Stuck(waited_ms) => Beat::Stuck(waited_ms),
+                Beat::Ended => Beat::Ended,
+            },
+        }
+    }
+
+    fn node_facts(&self, look: &NodeLook) -> NodeFacts {
+        NodeFacts {
+            has_auxiliary: look.has_auxiliary,
+            empty_lanes: look.empty_lanes.iter().map(ToString::to_string).collect(),
+            chains: self.chains.iter().map(|(id, view)| chain_facts(id, view, look.chains.get(id))).collect(),
+        }
+    }
+
+    async fn snapshot(&self) -> Snapshot {
+        let look = self.look().await;
+        let readiness = Readiness::of(&self.readiness_facts(look.as_ref()));
+        let chain = |(id, view): (&String, &ChainView)| {
+            let snapshot = ChainSnapshot { read_age_ms: view.pulse.read_age_ms(), endpoints: view.client.health() };
+            (id.clone(), snapshot)
+        };
+        Snapshot {
+            readiness,
+            node: match look {
+                Beat::Answered(look) => Some(look),
+                Beat::Stuck(_) | Beat::Ended => None,
+            },
+            parties: self.roster.parties().iter().map(|entry| entry.name.clone()).collect(),
+            inbox_waiting: self.inbox.waiting(),
+            links: self.links.snapshot(),
+            gate: self.links.gate(),
+            chains: self.chains.iter().map(chain).collect::<BTreeMap<_, _>>(),
+            rounds_dropped: self.driver.dropped(),
+            process: ProcessFacts::read(self.started_wall_ms),
+        }
+    }
+}
+
+#[async_trait]
+impl Probe for Desk {
+    async fn is_alive(&self) -> bool {
+        matches!(self.inbox.look_within(LOOK_MAX, |_, _| ()).await, Beat::Answered(()))
+    }
+
+    async fn readiness(&self) -> Readiness {
+        self.readiness().await
+    }
+
+    async fn metrics(&self) -> String {
+        self.metrics.text(&self.snapshot().await)
+    }
+}
+
+/// A chain that the node does not show is unread, whatever its shell says.
+fn chain_facts(id: &str, view: &ChainView, look: Option<&ChainLook>) -> ChainFacts {
+    let health = view.client.health();
+    ChainFacts {
+        id: id.to_owned(),
+        keyring_address: view.client.keyring_address().to_owned(),
+        account: view.account.clone(),
+        poll_ms: ms(view.poll),
+        call_timeout_ms: ms(view.call_timeout),
+        read_age_ms: look.and_then(|_| view.pulse.read_age_ms()),
+        look_age_ms: view.pulse.look_age_ms(),
+        look_failed: view.pulse.look_failed(),
+        block_age_ms: look.and_then(|look| look.block_age_ms),
+        block_ms: look.map_or(0, |look| look.block_ms),
+        keyring: look.map_or(Keyring::Unread, |look| look.keyring),
+        is_out_of_funds: look.is_some_and(|look| look.is_out_of_funds),
+        is_over_ceiling: look.is_some_and(|look| look.is_over_ceiling),
+        halted: look.and_then(|look| look.halted.clone()),
+        failing_endpoints: health.into_iter().filter(|one| one.resting).map(|one| one.name).collect(),
+    }
+}
+
+fn ms(span: Duration) -> Millis {
+    Millis::try_from(span.as_millis()).unwrap_or(Millis::MAX)
+}

@@ -1,0 +1,118 @@
+//! One look at the node between two beats: everything that status, readiness and metrics want of it, taken at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chain_client::Height;
+use mpc_core::{PartyIndex, Suite};
+
+use crate::agreement::clock::Millis;
+use crate::node::Node;
+use crate::readiness::Keyring;
+use crate::store::{Head, Store};
+
+/// What the node said of itself.
+#[derive(Clone, Debug)]
+pub struct NodeLook {
+    /// Parties that it counts as here, itself among them.
+    pub present: BTreeSet<PartyIndex>,
+    /// Whether auxiliary data for ECDSA is in force.
+    pub has_auxiliary: bool,
+    /// Free keys by lane and curve.
+    pub lanes: BTreeMap<(PartyIndex, Suite), u32>,
+    /// Curves of which this party's lane should hold keys and holds none.
+    pub empty_lanes: Vec<Suite>,
+    /// Runs that are alive.
+    pub runs: usize,
+    /// Open requests by chain, kind and state.
+    pub open: BTreeMap<(String, &'static str, &'static str), u64>,
+    /// Where the journal stands.
+    pub head: Head,
+    /// What peers said and was thrown away, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// By chain id.
+    pub chains: BTreeMap<String, ChainLook>,
+}
+
+/// A chain, as the node and its controller see it.
+#[derive(Clone, Debug)]
+pub struct ChainLook {
+    /// The newest height heard of; 0 before the first.
+    pub height: Height,
+    /// Since that was; `None` before the first.
+    pub block_age_ms: Option<Millis>,
+    /// Measured time between blocks.
+    pub block_ms: Millis,
+    /// How the keyring stands there.
+    pub keyring: Keyring,
+    /// Account sequences in flight.
+    pub in_flight: usize,
+    /// Answers that wait.
+    pub waiting: usize,
+    /// Why the controller stands still.
+    pub halted: Option<String>,
+    /// Why nothing is published, in words; empty when answers go out.
+    pub why_silent: String,
+    /// Whether the last broadcast was refused for lack of funds.
+    pub is_out_of_funds: bool,
+    /// Whether an answer would cost more than the ceiling.
+    pub is_over_ceiling: bool,
+}
+
+impl NodeLook {
+    /// Looks. `now` is the node's own time.
+    #[must_use]
+    pub fn at(node: &Node, store: &dyn Store, chains: &[String], now: Millis) -> Self {
+        let mut lanes: BTreeMap<(PartyIndex, Suite), u32> = BTreeMap::new();
+        for (lane, suite, _) in node.free_keys() {
+            *lanes.entry((lane, suite)).or_default() += 1;
+        }
+        let wanted = node.keys_per_lane().iter().filter(|(_, wanted)| **wanted > 0).map(|(suite, _)| *suite);
+        let empty_lanes = wanted.filter(|suite| !lanes.contains_key(&(node.me(), *suite))).collect();
+        let mut open: BTreeMap<_, u64> = BTreeMap::new();
+        for live in node.live() {
+            let state = if live.request.learning { "learning" } else { live.request.state.word() };
+            *open.entry((live.decree.chain.clone(), live.decree.kind.word(), state)).or_default() += 1;
+        }
+        Self {
+            present: node.present().clone(),
+            has_auxiliary: node.has_auxiliary(),
+            lanes,
+            empty_lanes,
+            runs: node.runs(),
+            open,
+            head: store.head(),
+            dropped: node.dropped().iter().map(|(why, total)| (why.word(), *total)).collect(),
+            chains: chains.iter().filter_map(|id| Some((id.clone(), ChainLook::at(node, id, now)?))).collect(),
+        }
+    }
+
+    /// Open requests in all.
+    #[must_use]
+    pub fn requests_open(&self) -> u64 {
+        self.open.values().sum()
+    }
+}
+
+impl ChainLook {
+    fn at(node: &Node, id: &str, now: Millis) -> Option<Self> {
+        let (shown, outbox) = (node.chain(id)?, node.outbox(id)?);
+        let keyring = match shown.keyring {
+            None => Keyring::Unread,
+            Some(facts) if !facts.active => Keyring::Off,
+            Some(facts) if !facts.parties.iter().any(|party| party == shown.account) => Keyring::NotAParty,
+            Some(_) => Keyring::Serving,
+        };
+        Some(Self {
+            height: shown.height,
+            block_age_ms: (shown.height.0 > 0).then(|| now.saturating_sub(shown.height_at)),
+            block_ms: shown.block_ms,
+            keyring,
+            in_flight: outbox.slots().count(),
+            waiting: outbox.waiting(),
+            halted: outbox.halted().map(ToString::to_string),
+            why_silent: outbox.why_silent(),
+            is_out_of_funds: outbox.is_out_of_funds(),
+            is_over_ceiling: outbox.is_over_ceiling(),
+        })
+    }
+}

@@ -1,0 +1,408 @@
+//! Whether this node contributes, and if not, why not: facts in, named reasons out.
+//!
+//! Pure. `status`, `/readyz`, gRPC health and the metric `keyring_not_ready` all use this one list, so they cannot
+//! disagree. A name is stable: alarms are written against it. What is not known counts as bad (law 10): a node that does
+//! not answer, a chain that was not read, a look that is too old are never taken for health.
+//!
+//! A new reason is one line in [`reasons!`] and one place that pushes it.
+
+use std::fmt;
+
+use crate::agreement::clock::Millis;
+
+/// Polls of a chain that may fail in a row, besides one call that hangs, before the chain counts as stale.
+pub const STALE_POLLS: u64 = 5;
+/// Measured block times without a new block after which a chain counts as halted.
+pub const HALTED_BLOCKS: u64 = 10;
+/// The same, whatever the measured block time.
+pub const HALTED_MS_MIN: Millis = 30_000;
+
+/// What a reason means for the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// The node does not contribute, or not fully: `/readyz` says 503.
+    NotReady,
+    /// It contributes; something that it will need is missing.
+    Degraded,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident $word:literal $class:ident, $means:literal, $remedy:literal;)+) => {
+        /// The name of a reason. Words are stable; `docs/operations.md` lists them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Name {
+            $(#[doc = $means] $name,)+
+        }
+
+        impl Name {
+            /// Every name.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The stable word.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)+ }
+            }
+
+            /// What it means for the node.
+            #[must_use]
+            pub const fn class(self) -> Class {
+                match self { $(Self::$name => Class::$class,)+ }
+            }
+
+            /// What it means, for the manual.
+            #[must_use]
+            pub const fn means(self) -> &'static str {
+                match self { $(Self::$name => $means,)+ }
+            }
+
+            /// What to do, in every text and in the manual.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    NodeEnded "node_ended" NotReady, "the node's thread has ended, or the daemon stops",
+        "read the log's last lines, then start it again";
+    NodeStuck "node_stuck" NotReady, "the node's thread did not answer in time; nothing below can be known",
+        "look at the load of the machine and its disk; `/livez` fails as well, so a supervisor may restart it";
+    StoreHalted "store_halted" NotReady, "the journal failed to write, so nothing is decided any more",
+        "look at the disk before starting again";
+    TaskEnded "task_ended" NotReady, "a part of the daemon ended by itself",
+        "restart the node and report the log";
+    LinksEnded "links_ended" NotReady, "the transport ended by itself: this node hears nobody",
+        "restart the node and report the log";
+    TooFewToSign "too_few_to_sign" NotReady, "fewer parties than a signature needs are here: nothing can be signed",
+        "start the missing parties or mend their links (`keyringd status`)";
+    TooFewForAgreement "too_few_for_agreement" NotReady, "fewer parties than agreement needs are here: nothing can be decided",
+        "start the missing parties or mend their links (`keyringd status`)";
+    NoAuxiliary "no_auxiliary" NotReady, "auxiliary data is not in force: no ECDSA signature can be made",
+        "every party must be up once, for some minutes";
+    ChainUnread "chain_unread" NotReady, "a chain was not read since the start",
+        "look at its endpoints (`keyringd status`) and at `chain.endpoints`";
+    ChainStale "chain_stale" NotReady, "a chain was not read lately: new requests are not seen",
+        "look at its endpoints (`keyringd status`)";
+    ChainHalted "chain_halted" NotReady, "a chain shows no new block: it is halted, or its endpoint is cut off from it",
+        "compare with another node of that chain";
+    RequestsUnread "requests_unread" NotReady, "a chain's open requests or keyring cannot be read, though its head can",
+        "look at the log's warnings and at the endpoint's version";
+    KeyringUnread "keyring_unread" NotReady, "the keyring was not read, or the chain has none by that address: nothing is published",
+        "compare `chain.keyring` with the chain";
+    KeyringOff "keyring_off" NotReady, "the keyring is switched off on the chain: nothing is published, since every answer would spoil its request",
+        "its admins switch it on";
+    NotAParty "not_a_party" NotReady, "this party's account is no party of the keyring on the chain: nothing is published",
+        "the keyring's admins add the account, or correct `chain.account`";
+    NoFunds "no_funds" NotReady, "the account cannot pay: nothing is published",
+        "send funds to the account";
+    FeeCeiling "fee_ceiling" NotReady, "the chain asks more than the configured ceiling, or its fees are unread: nothing is published",
+        "raise `chain.fee_ceiling_urock` if the price is right";
+    ControllerHalted "controller_halted" NotReady, "somebody else spends the account's sequences: its controller stands still",
+        "find out who uses the account: it must be the daemon's alone (docs/operations.md)";
+    PeersAbsent "peers_absent" Degraded, "some parties are not here; the others suffice, but no key can be made for the shelf",
+        "start them or mend their links (`keyringd status`)";
+    ShelfEmpty "shelf_empty" Degraded, "this party's lane has no finished key of a curve: it cannot lead a key request of that curve",
+        "keys are made while all parties are up";
+    EndpointFailing "endpoint_failing" Degraded, "an endpoint of a chain fails; another one answers",
+        "look at that endpoint";
+}
+
+/// One reason, with what is wrong just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Stable.
+    pub name: Name,
+    /// What is wrong, and the remedy.
+    pub text: String,
+}
+
+/// Everything that keeps a node from contributing fully. Empty: it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    reasons: Vec<Reason>,
+}
+
+/// What the node's thread answered.
+#[derive(Clone, Debug)]
+pub enum Beat<T> {
+    /// This.
+    Answered(T),
+    /// Nothing within these milliseconds.
+    Stuck(Millis),
+    /// Nothing, ever again.
+    Ended,
+}
+
+impl<T> Beat<T> {
+    /// The same, of a reference.
+    #[must_use]
+    pub const fn as_ref(&self) -> Beat<&T> {
+        match self {
+            Self::Answered(answer) => Beat::Answered(answer),
+            Self::Stuck(waited_ms) => Beat::Stuck(*waited_ms),
+            Self::Ended => Beat::Ended,
+        }
+    }
+}
+
+/// Everything that readiness is judged by.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// How many parties sign.
+    pub need: usize,
+    /// How many parties agreement needs.
+    pub quorum: usize,
+    /// All other parties.
+    pub peers: Vec<PeerFacts>,
+    /// Whether the journal failed to write.
+    pub store_halted: bool,
+    /// Whether the transport ended by itself.
+    pub links_ended: bool,
+    /// Parts of the daemon that ended by themselves.
+    pub tasks_ended: Vec<&'static str>,
+    /// What the node itself says.
+    pub node: Beat<NodeFacts>,
+}
+
+/// Another party.
+#[derive(Clone, Debug)]
+pub struct PeerFacts {
+    /// Its name in the roster.
+    pub name: String,
+    /// Whether both the link stands and the node counts it as here.
+    pub is_here: bool,
+}
+
+/// What the node says of itself.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// Whether auxiliary data for ECDSA is in force.
+    pub has_auxiliary: bool,
+    /// Curves of which this party's lane should hold keys and holds none.
+    pub empty_lanes: Vec<String>,
+    /// Every chain served.
+    pub chains: Vec<ChainFacts>,
+}
+
+/// A chain, as its follower, its controller and the node see it.
+#[derive(Clone, Debug)]
+pub struct ChainFacts {
+    /// Chain id.
+    pub id: String,
+    /// The keyring's address.
+    pub keyring_address: String,
+    /// This party's account.
+    pub account: String,
+    /// How often it is asked.
+    pub poll_ms: Millis,
+    /// Longest wait for one reply.
+    pub call_timeout_ms: Millis,
+    /// Since its head was last read; `None`: never.
+    pub read_age_ms: Option<Millis>,
+    /// Since keyring and open requests were last read; `None`: never.
+    pub look_age_ms: Option<Millis>,
+    /// Whether the last attempt to read these failed.
+    pub look_failed: bool,
+    /// Since the last new block; `None`: there was none.
+    pub block_age_ms: Option<Millis>,
+    /// Measured time between blocks.
+    pub block_ms: Millis,
+    /// How the keyring stands there.
+    pub keyring: Keyring,
+    /// Whether the last broadcast was refused for lack of funds.
+    pub is_out_of_funds: bool,
+    /// Whether an answer would cost more than the ceiling.
+    pub is_over_ceiling: bool,
+    /// Why the controller stands still.
+    pub halted: Option<String>,
+    /// Endpoints that failed lately and are not preferred.
+    pub failing_endpoints: Vec<String>,
+}
+
+/// How a keyring stands on its chain, for one party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keyring {
+    /// Nothing is known.
+    Unread,
+    /// Switched off.
+    Off,
+    /// On, and this account is no party of it.
+    NotAParty,
+    /// On, with this account.
+    Serving,
+}
+
+impl Readiness {
+    /// Judges the facts.
+    #[must_use]
+    pub fn of(facts: &Facts) -> Self {
+        let mut readiness = Self::default();
+        readiness.vital(facts);
+        readiness.peers(facts);
+        if let Beat::Answered(node) = &facts.node {
+            readiness.stock(node);
+            for chain in &node.chains {
+                readiness.chain(chain);
+            }
+        }
+        readiness
+    }
+
+    /// Whether the node contributes fully.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.not_ready().next().is_none()
+    }
+
+    /// Why it does not contribute.
+    pub fn not_ready(&self) -> impl Iterator<Item = &Reason> {
+        self.of_class(Class::NotReady)
+    }
+
+    /// What it will lack.
+    pub fn degraded(&self) -> impl Iterator<Item = &Reason> {
+        self.of_class(Class::Degraded)
+    }
+
+    /// Whether this is one of the reasons.
+    #[must_use]
+    pub fn has(&self, name: Name) -> bool {
+        self.reasons.iter().any(|reason| reason.name == name)
+    }
+
+    fn of_class(&self, class: Class) -> impl Iterator<Item = &Reason> {
+        self.reasons.iter().filter(move |reason| reason.name.class() == class)
+    }
+
+    fn push(&mut self, name: Name, fact: impl fmt::Display) {
+        self.reasons.push(Reason { name, text: format!("{fact}; {}", name.remedy()) });
+    }
+
+    fn vital(&mut self, facts: &Facts) {
+        if facts.store_halted {
+            self.push(Name::StoreHalted, "the journal failed to write");
+        }
+        match &facts.node {
+            Beat::Answered(_) => {}
+            Beat::Stuck(waited_ms) => {
+                self.push(Name::NodeStuck, format_args!("the node's thread did not answer within {waited_ms} ms"));
+            }
+            Beat::Ended => self.push(Name::NodeEnded, "the node has ended"),
+        }
+        // A node that ended takes its tasks with it: then they are no news.
+        if !facts.tasks_ended.is_empty() && !matches!(facts.node, Beat::Ended) {
+            self.push(Name::TaskEnded, format_args!("ended by itself: {}", facts.tasks_ended.join(", ")));
+        }
+        if facts.links_ended && !matches!(facts.node, Beat::Ended) {
+            self.push(Name::LinksEnded, "the transport ended by itself");
+        }
+    }
+
+    fn peers(&mut self, facts: &Facts) {
+        let absent: Vec<&str> =
+            facts.peers.iter().filter(|peer| !peer.is_here).map(|peer| peer.name.as_str()).collect();
+        let here = facts.peers.len() - absent.len() + 1;
+        let absent = absent.join(", ");
+        if here < facts.need {
+            let fact = format!("{here} of {} parties that a signature needs are here, absent: {absent}", facts.need);
+            self.push(Name::TooFewToSign, fact);
+        }
+        if here < facts.quorum {
+            let fact = format!("{here} of {} parties that agreement needs are here, absent: {absent}", facts.quorum);
+            self.push(Name::TooFewForAgreement, fact);
+        } else if !absent.is_empty() {
+            self.push(Name::PeersAbsent, format_args!("absent: {absent}"));
+        }
+    }
+
+    fn stock(&mut self, node: &NodeFacts) {
+        if !node.has_auxiliary {
+            self.push(Name::NoAuxiliary, "auxiliary data for ECDSA is not in force");
+        }
+        if !node.empty_lanes.is_empty() {
+            let fact = format!("no finished key in this party's lane of: {}", node.empty_lanes.join(", "));
+            self.push(Name::ShelfEmpty, fact);
+        }
+    }
+
+    fn chain(&mut self, chain: &ChainFacts) {
+        self.chain_reads(chain);
+        let id = &chain.id;
+        match chain.keyring {
+            Keyring::Serving => {}
+            // The chain itself is unread: that says it all.
+            Keyring::Unread if chain.look_age_ms.is_none() => {}
+            Keyring::Unread => {
+                self.push(Name::KeyringUnread, format_args!("chain {id} shows no keyring {}", chain.keyring_address));
+            }
+            Keyring::Off => {
+                self.push(Name::KeyringOff, format_args!("chain {id}: keyring {} is off", chain.keyring_address));
+            }
+            Keyring::NotAParty => {
+                let (account, keyring) = (&chain.account, &chain.keyring_address);
+                self.push(Name::NotAParty, format_args!("chain {id}: {account} is no party of keyring {keyring}"));
+            }
+        }
+        if let Some(halted) = &chain.halted {
+            self.push(Name::ControllerHalted, format_args!("chain {id}: {halted}"));
+        }
+        if chain.is_out_of_funds {
+            self.push(Name::NoFunds, format_args!("chain {id}: account {} has no funds", chain.account));
+        }
+        if chain.is_over_ceiling {
+            self.push(
+                Name::FeeCeiling,
+                format_args!("chain {id}: an answer costs more than the ceiling, or fees are unread"),
+            );
+        }
+        if !chain.failing_endpoints.is_empty() {
+            let endpoints = chain.failing_endpoints.join(", ");
+            self.push(Name::EndpointFailing, format_args!("chain {id}: failing: {endpoints}"));
+        }
+    }
+
+    fn chain_reads(&mut self, chain: &ChainFacts) {
+        let id = &chain.id;
+        let stale_after_ms = chain.poll_ms.saturating_mul(STALE_POLLS).saturating_add(chain.call_timeout_ms);
+        let halted_after_ms = chain.block_ms.saturating_mul(HALTED_BLOCKS).max(HALTED_MS_MIN);
+        let Some(read_age_ms) = chain.read_age_ms else {
+            return self.push(Name::ChainUnread, format_args!("chain {id} was not read yet"));
+        };
+        if read_age_ms > stale_after_ms {
+            return self.push(Name::ChainStale, format_args!("chain {id} was last read {} s ago", read_age_ms / 1_000));
+        }
+        if let Some(age_ms) = chain.block_age_ms.filter(|age_ms| *age_ms > halted_after_ms) {
+            self.push(Name::ChainHalted, format_args!("chain {id} shows no new block for {} s", age_ms / 1_000));
+        }
+        match chain.look_age_ms {
+            None if chain.look_failed => {
+                self.push(Name::RequestsUnread, format_args!("chain {id}: open requests were never read"));
+            }
+            None => self.push(Name::ChainUnread, format_args!("chain {id}: open requests were not read yet")),
+            Some(age_ms) if chain.look_failed && age_ms > stale_after_ms => {
+                let age_s = age_ms / 1_000;
+                self.push(Name::RequestsUnread, format_args!("chain {id}: open requests were last read {age_s} s ago"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// The manual's table of all reasons.
+#[must_use]
+pub fn reference() -> String {
+    let mut text = "| Name | Means | What to do |\n| --- | --- | --- |\n".to_owned();
+    for class in [Class::NotReady, Class::Degraded] {
+        let mark = if class == Class::Degraded { "*degraded:* " } else { "" };
+        for name in Name::ALL.iter().filter(|name| name.class() == class) {
+            text += &format!("| `{}` | {mark}{} | {} |\n", name.word(), name.means(), name.remedy());
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

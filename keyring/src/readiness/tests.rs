@@ -1,0 +1,174 @@
+use super::*;
+
+fn chain() -> ChainFacts {
+    ChainFacts {
+        id: "zenrock".to_owned(),
+        keyring_address: "keyring1x".to_owned(),
+        account: "zen1party".to_owned(),
+        poll_ms: 1_000,
+        call_timeout_ms: 5_000,
+        read_age_ms: Some(400),
+        look_age_ms: Some(3_000),
+        look_failed: false,
+        block_age_ms: Some(3_000),
+        block_ms: 5_000,
+        keyring: Keyring::Serving,
+        is_out_of_funds: false,
+        is_over_ceiling: false,
+        halted: None,
+        failing_endpoints: Vec::new(),
+    }
+}
+
+fn node() -> NodeFacts {
+    NodeFacts { has_auxiliary: true, empty_lanes: Vec::new(), chains: vec![chain()] }
+}
+
+/// Three of five, all well.
+fn healthy() -> Facts {
+    let peers = ["bravo", "charlie", "delta", "echo"];
+    Facts {
+        need: 3,
+        quorum: 3,
+        peers: peers.iter().map(|name| PeerFacts { name: (*name).to_owned(), is_here: true }).collect(),
+        store_halted: false,
+        links_ended: false,
+        tasks_ended: Vec::new(),
+        node: Beat::Answered(node()),
+    }
+}
+
+fn names(facts: &Facts) -> Vec<&'static str> {
+    Readiness::of(facts).reasons.iter().map(|reason| reason.name.word()).collect()
+}
+
+fn with_node(change: impl FnOnce(&mut NodeFacts)) -> Vec<&'static str> {
+    let mut node = node();
+    change(&mut node);
+    names(&Facts { node: Beat::Answered(node), ..healthy() })
+}
+
+fn with_chain(change: impl FnOnce(&mut ChainFacts)) -> Vec<&'static str> {
+    with_node(|node| change(&mut node.chains[0]))
+}
+
+#[test]
+fn a_node_that_lacks_nothing_has_no_reason() {
+    assert_eq!(names(&healthy()), [""; 0]);
+    assert!(Readiness::of(&healthy()).is_ready());
+}
+
+#[test]
+fn missing_parties_are_named_and_judged_by_what_the_others_can_do() {
+    let mut facts = healthy();
+    facts.peers[1].is_here = false;
+    let readiness = Readiness::of(&facts);
+    assert!(readiness.is_ready(), "four of five suffice");
+    assert!(readiness.degraded().any(|reason| reason.name == Name::PeersAbsent && reason.text.contains("charlie")));
+
+    facts.peers[0].is_here = false;
+    facts.peers[3].is_here = false;
+    let readiness = Readiness::of(&facts);
+    assert_eq!(names(&facts), ["too_few_to_sign", "too_few_for_agreement"]);
+    let text = &readiness.not_ready().next().unwrap().text;
+    assert!(text.contains("2 of 3") && text.contains("bravo, charlie, echo") && !text.contains("delta"), "{text}");
+
+    // Of two of five two may sign, but agreement needs three.
+    assert_eq!(names(&Facts { need: 2, ..facts }), ["too_few_for_agreement"]);
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_not_ready_whatever_else_is_known() {
+    assert_eq!(names(&Facts { node: Beat::Stuck(3_000), ..healthy() }), ["node_stuck"]);
+    assert_eq!(names(&Facts { node: Beat::Ended, ..healthy() }), ["node_ended"]);
+    let failed = Facts { node: Beat::Ended, store_halted: true, tasks_ended: vec!["runs"], ..healthy() };
+    assert_eq!(names(&failed), ["store_halted", "node_ended"]);
+}
+
+#[test]
+fn a_part_of_the_daemon_that_ended_is_never_health() {
+    assert_eq!(names(&Facts { tasks_ended: vec!["runs"], ..healthy() }), ["task_ended"]);
+    assert_eq!(names(&Facts { links_ended: true, ..healthy() }), ["links_ended"]);
+}
+
+#[test]
+fn stock_blocks_only_where_work_stands_still() {
+    assert_eq!(with_node(|node| node.has_auxiliary = false), ["no_auxiliary"]);
+    let mut node = node();
+    node.empty_lanes.push("ed25519".to_owned());
+    let readiness = Readiness::of(&Facts { node: Beat::Answered(node), ..healthy() });
+    assert!(readiness.is_ready() && readiness.has(Name::ShelfEmpty), "signatures go on, others lead key requests");
+}
+
+#[test]
+fn a_chain_that_was_never_read_is_unread_and_nothing_else() {
+    let unread = |chain: &mut ChainFacts| {
+        (chain.read_age_ms, chain.look_age_ms, chain.block_age_ms) = (None, None, None);
+        chain.keyring = Keyring::Unread;
+    };
+    assert_eq!(with_chain(unread), ["chain_unread"]);
+    // Its head was read a moment ago, its requests are being read for the first time.
+    assert_eq!(with_chain(|chain| (chain.look_age_ms, chain.keyring) = (None, Keyring::Unread)), ["chain_unread"]);
+}
+
+#[test]
+fn a_read_that_is_too_old_is_no_health() {
+    let stale_after_ms = STALE_POLLS * 1_000 + 5_000;
+    assert_eq!(with_chain(|chain| chain.read_age_ms = Some(stale_after_ms)), [""; 0]);
+    assert_eq!(with_chain(|chain| chain.read_age_ms = Some(stale_after_ms + 1)), ["chain_stale"]);
+    // Blocks are old then, too; but that is the reading's fault.
+    let both = |chain: &mut ChainFacts| (chain.read_age_ms, chain.block_age_ms) = (Some(600_000), Some(600_000));
+    assert_eq!(with_chain(both), ["chain_stale"]);
+}
+
+#[test]
+fn a_chain_without_new_blocks_is_halted_after_ten_of_its_own_block_times() {
+    assert_eq!(with_chain(|chain| chain.block_age_ms = Some(50_000)), [""; 0]);
+    assert_eq!(with_chain(|chain| chain.block_age_ms = Some(50_001)), ["chain_halted"]);
+    let fast = |chain: &mut ChainFacts| (chain.block_ms, chain.block_age_ms) = (200, Some(HALTED_MS_MIN));
+    assert_eq!(with_chain(fast), [""; 0]);
+    let slower = |chain: &mut ChainFacts| (chain.block_ms, chain.block_age_ms) = (200, Some(HALTED_MS_MIN + 1));
+    assert_eq!(with_chain(slower), ["chain_halted"]);
+}
+
+#[test]
+fn one_failed_look_is_forgiven_and_a_row_of_them_is_not() {
+    assert_eq!(with_chain(|chain| chain.look_failed = true), [""; 0]);
+    let failing = |chain: &mut ChainFacts| (chain.look_failed, chain.look_age_ms) = (true, Some(60_000));
+    assert_eq!(with_chain(failing), ["requests_unread"]);
+    let never = |chain: &mut ChainFacts| (chain.look_failed, chain.look_age_ms) = (true, None);
+    assert_eq!(with_chain(never), ["requests_unread"]);
+    // A chain without new blocks is not looked at, and that is no failure.
+    assert_eq!(with_chain(|chain| chain.look_age_ms = Some(40_000)), [""; 0]);
+}
+
+#[test]
+fn whatever_stops_publication_is_named() {
+    assert_eq!(with_chain(|chain| chain.keyring = Keyring::Unread), ["keyring_unread"]);
+    assert_eq!(with_chain(|chain| chain.keyring = Keyring::Off), ["keyring_off"]);
+    assert_eq!(with_chain(|chain| chain.keyring = Keyring::NotAParty), ["not_a_party"]);
+    assert_eq!(with_chain(|chain| chain.halted = Some("moved".to_owned())), ["controller_halted"]);
+    assert_eq!(with_chain(|chain| chain.is_out_of_funds = true), ["no_funds"]);
+    assert_eq!(with_chain(|chain| chain.is_over_ceiling = true), ["fee_ceiling"]);
+    assert_eq!(with_chain(|chain| chain.failing_endpoints = vec!["http://a".to_owned()]), ["endpoint_failing"]);
+}
+
+#[test]
+fn names_are_words_of_their_own_and_every_text_carries_a_remedy() {
+    let words: std::collections::BTreeSet<_> = Name::ALL.iter().map(|name| name.word()).collect();
+    assert_eq!(words.len(), Name::ALL.len());
+    for word in words {
+        assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{word}");
+    }
+    for name in Name::ALL {
+        let mut readiness = Readiness::default();
+        readiness.push(*name, "a fact");
+        assert_eq!(readiness.reasons[0].text, format!("a fact; {}", name.remedy()));
+        assert_eq!(readiness.is_ready(), name.class() == Class::Degraded);
+    }
+}
+
+#[test]
+fn the_manual_has_the_table_of_reasons() {
+    crate::manual::check_part("docs/operations.md", "reasons", &reference());
+}
