@@ -259,7 +259,7 @@ impl App {
         let mut chains = BTreeMap::new();
         let mut setups = Vec::new();
         for chain in &config.chains {
-            let (piece, setup) = build_chain(chain, environment, (&roster, me), &clock)?;
+            let (piece, setup) = build_chain(chain, environment, &clock, (&roster, me))?;
             chains.insert(setup.chain.clone(), piece);
             setups.push(setup);
         }

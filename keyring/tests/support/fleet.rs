@@ -1,6 +1,7 @@
 //! A fleet of daemons in this process: real stores, real links on loopback, a real gRPC chain; only the processes are
 //! one. Each daemon can be stopped and started again from its own folder.
 
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::ground::{Ground, Terms};
 pub(crate) struct Fleet {
     ground: Ground,
     running: Vec<Option<Running>>,
+    monitoring: Vec<Option<SocketAddr>>,
 }
 
 impl Deref for Fleet {
@@ -30,7 +32,8 @@ impl Fleet {
     pub(crate) async fn start(need: u16, of: u16, block: Duration, lifetime_blocks: u64, dealt: bool) -> Self {
         let terms = Terms { block, lifetime_blocks, dealt, ..Terms::of(need, of) };
         let running = (0..of).map(|_| None).collect();
-        let mut fleet = Self { ground: Ground::lay(terms).await, running };
+        let monitoring = vec![None; usize::from(of)];
+        let mut fleet = Self { ground: Ground::lay(terms).await, running, monitoring };
         for i in 0..usize::from(of) {
             fleet.start_party(i).await;
         }
@@ -41,6 +44,7 @@ impl Fleet {
         let config = Config::load(&self.party_folder(party).join("keyringd.toml")).unwrap();
         let primes = mpc_core::primes::prepared(party).unwrap();
         let app = App::build(config, &ProcessEnvironment, Some(primes)).await.unwrap();
+        self.monitoring[party] = app.monitoring_address();
         self.running[party] = Some(app.spawn().unwrap());
     }
 
@@ -55,6 +59,16 @@ impl Fleet {
             self.stop_party(party).await;
         }
         self.ground.devnet.stop().await;
+    }
+
+    /// A daemon that runs.
+    pub(crate) fn running(&self, party: usize) -> &Running {
+        self.running[party].as_ref().unwrap()
+    }
+
+    /// Where a daemon answers for monitoring.
+    pub(crate) fn monitoring(&self, party: usize) -> SocketAddr {
+        self.monitoring[party].unwrap()
     }
 
     /// Signing runs that any running daemon has ever entered, each counted once.

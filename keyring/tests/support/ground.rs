@@ -201,6 +201,9 @@ ed25519_per_lane = {keys}
 
 [log]
 level = "{level}"
+
+[monitoring]
+listen = "127.0.0.1:0"
 "#
     );
     std::fs::write(own.join("keyringd.toml"), text).unwrap();
