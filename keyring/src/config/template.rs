@@ -136,7 +136,10 @@ mod tests {
         let written = annotated(&party()).unwrap();
         let (head, off) = written.split_once("# [monitoring]\n").unwrap();
         assert!(!head.contains("[monitoring]") && off.lines().all(|line| line.starts_with("# ")), "{off}");
-        let text = format!("{head}[monitoring]\n{}", off.replace("# listen", "listen").replace("# conn", "conn"));
+        let text = format!(
+            "{head}[monitoring]\n{}",
+            off.replace("# listen =", "listen =").replace("# connections_max", "connections_max")
+        );
         let comments = |text: &str| text.lines().filter_map(|line| line.split_once('#')).count();
         assert_eq!(comments(&text), comments(EXAMPLE));
         let fields = |text: &str| {
