@@ -14,6 +14,13 @@ pub trait Clock: Send + Sync {
     fn wall_ms(&self) -> u64;
 }
 
+/// What this thread has computed since it began. For measurements alone.
+#[must_use]
+pub fn thread_cpu_time() -> std::time::Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::try_from(spent).unwrap_or_default()
+}
+
 /// Cryptographic randomness as an argument. `OsRng` in the daemon, a seeded generator in tests.
 pub trait Randomness: rand::RngCore + rand::CryptoRng + Send {}
 

@@ -15,9 +15,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mpc_core::{PartyIndex, Recipient, SessionId, Step};
 use tokio::sync::mpsc;
+use tracing::debug;
 
 use self::mailbox::{Mailboxes, Next};
 use self::permits::{Permit, Permits};
+use crate::clock::thread_cpu_time;
 use crate::node::{Priority, RunNews};
 use crate::runs::{AnyRun, BeginError};
 
@@ -92,6 +94,8 @@ impl Driver {
             let run = Run { driver: &this, session, priority };
             let outcome = catch_unwind(AssertUnwindSafe(|| run.drive(begin)));
             let news = outcome.unwrap_or_else(|_| Some(failed("the run panicked: a defect of this program")));
+            // A run has a thread of its own, so what the thread computed is what the run cost.
+            debug!(target: crate::logging::TIMING, us = thread_cpu_time().as_micros() as u64, "computed");
             this.mailboxes.close(session);
             if let Some(news) = news {
                 this.tell(session, news);

@@ -21,6 +21,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Crates whose lines below `info` are known to hold no secret: our own.
 const OURS: [&str; 6] = ["keyring", "keyringd", "transport", "chain_client", "mpc_core", "devnet"];
 
+/// The room of lines that say how long something took; heard with `keyring::timing=debug`. `./run bench cluster` reads them.
+pub const TIMING: &str = "keyring::timing";
+
 /// Logging cannot begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

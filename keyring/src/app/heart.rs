@@ -14,7 +14,7 @@ use super::follow::{ChainDesk, Question};
 use super::post::Post;
 use crate::agreement::Audience;
 use crate::agreement::clock::Millis;
-use crate::clock::{Clock, Randomness};
+use crate::clock::{Clock, Randomness, Stopwatch};
 use crate::driver::Driver;
 use crate::identity::NodeIdentity;
 use crate::message::{Attachment, Content, Envelope, Packet};
@@ -102,7 +102,10 @@ impl Heart {
         let head = if entries.is_empty() {
             self.store.head()
         } else {
+            let watch = Stopwatch::begin();
             let head = self.store.append(&entries).map_err(HeartError::Journal)?;
+            let us = (watch.seconds() * 1e6).round();
+            debug!(target: crate::logging::TIMING, us, entries = entries.len(), "written");
             self.node.committed();
             self.observer.written(&entries);
             head

@@ -20,6 +20,8 @@ const DATABASE: &str = "database";
 const LOCK: &str = "lock";
 /// Most open table files: a bound on file descriptors.
 const OPEN_FILES_MAX: i32 = 512;
+/// Most bytes of all tables together that wait in memory to be written out; above it the largest is flushed.
+const WRITE_BUFFERS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most bytes of write-ahead log before old tables are flushed.
 const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -188,6 +190,7 @@ fn database_options(create: bool) -> Options {
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_max_total_wal_size(LOG_BYTES_MAX);
+    options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES_MAX);
     options.set_keep_log_file_num(4);
     options.set_log_level(LogLevel::Warn);
     options

@@ -1,5 +1,6 @@
 //! Daemons as real processes on a [`Ground`]: started, killed without warning, stopped in order, asked how they are.
-//! Nobody outlives the test: each is killed when its handle is dropped, and by the system when this process is gone.
+//! Nobody outlives the test: each is killed when its handle is dropped, and with prepared
+//! primes also by the system when this process is gone.
 
 use std::fs::OpenOptions;
 use std::ops::Deref;
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use keyring::admin::proto::{Peer, StatusReply, StatusRequest};
+use keyring::admin::proto::{Peer, Request, StatusReply, StatusRequest, WhyRequest};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
@@ -63,12 +64,21 @@ impl Crew {
     }
 
     pub(crate) fn start_party(&mut self, party: usize, arguments: &[&str]) {
+        let number = party.to_string();
+        self.spawn(party, &[&["--prepared-primes", &number], arguments].concat());
+    }
+
+    /// Without prepared primes: it searches for its own.
+    pub(crate) fn start_searching_party(&mut self, party: usize) {
+        self.spawn(party, &[]);
+    }
+
+    fn spawn(&mut self, party: usize, arguments: &[&str]) {
         let log = OpenOptions::new().create(true).append(true).open(self.log(party)).unwrap();
         let child = Command::new(program())
             .arg("run")
             .arg("--config")
             .arg(self.party_folder(party).join("keyringd.toml"))
-            .args(["--prepared-primes", &party.to_string()])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -123,6 +133,23 @@ impl Crew {
         let socket = self.party_folder(party).join("data").join("admin.sock");
         let mut admin = keyring::admin::connect(&socket).await.ok()?;
         admin.status(StatusRequest {}).await.ok().map(tonic::Response::into_inner)
+    }
+
+    /// What a party knows of a request.
+    pub(crate) async fn why(&self, party: usize, name: &str) -> Option<Request> {
+        let socket = self.party_folder(party).join("data").join("admin.sock");
+        let mut admin = keyring::admin::connect(&socket).await.ok()?;
+        admin.why(WhyRequest { name: name.to_owned() }).await.ok()?.into_inner().request
+    }
+
+    /// Seconds of computing that a party has used since it began.
+    pub(crate) fn cpu_seconds(&self, party: usize) -> f64 {
+        let pid = self.pid(party).expect("it runs");
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        // Behind the name, which may hold blanks: user and system time are fields 14 and 15, in hundredths.
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        ticks as f64 / 100.0
     }
 
     /// Waits until every running party satisfies a condition; fails with what the last one said.
