@@ -130,6 +130,10 @@ async fn a_slow_disk_and_a_wrong_clock_stop_nobody_and_no_secret_lies_in_the_cle
     tokio::time::timeout(Duration::from_secs(30), in_the_log).await.expect("it is in the log");
     let folder = crew.folder.path().to_owned();
     for party in 0..3 {
+        // Beside the logs, to be searched with them.
+        let told = crew.metrics(party);
+        assert!(told.contains("keyring_ready 1"), "{told}");
+        std::fs::write(crew.party_folder(party).join("metrics.txt"), told).unwrap();
         assert!(crew.stop_party(party).await.success());
     }
     for party in 0..3 {

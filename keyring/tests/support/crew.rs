@@ -142,6 +142,18 @@ impl Crew {
         admin.why(WhyRequest { name: name.to_owned() }).await.ok()?.into_inner().request
     }
 
+    /// Everything that a party tells a monitor.
+    pub(crate) fn metrics(&self, party: usize) -> String {
+        use std::io::{Read as _, Write as _};
+        let config = std::fs::read_to_string(self.party_folder(party).join("keyringd.toml")).unwrap();
+        let address = config.split("[monitoring]\nlisten = \"").nth(1).unwrap().split('"').next().unwrap();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut told = Vec::new();
+        stream.read_to_end(&mut told).unwrap();
+        String::from_utf8_lossy(&told).into_owned()
+    }
+
     /// Seconds of computing that a party has used since it began.
     pub(crate) fn cpu_seconds(&self, party: usize) -> f64 {
         let pid = self.pid(party).expect("it runs");

@@ -118,7 +118,7 @@ pub(crate) fn party_folder(folder: &Path, party: usize) -> PathBuf {
 /// Roster, secrets, configs and stores; `place` is an endpoint of the chain and the keyring's address there.
 pub(crate) fn write_parties(folder: &Path, terms: Terms, place: (&str, &str)) {
     let Terms { need, of, .. } = terms;
-    let ports = free_ports(usize::from(of));
+    let ports = free_ports(2 * usize::from(of));
     let identities: Vec<NodeIdentity> =
         (0..of).map(|i| NodeIdentity::generate(&mut *randomness(u64::from(i)))).collect();
     let entries = identities.iter().enumerate().map(|(i, identity)| RosterEntry {
@@ -139,7 +139,7 @@ pub(crate) fn write_parties(folder: &Path, terms: Terms, place: (&str, &str)) {
     }
     for (i, identity) in identities.iter().enumerate() {
         let auxiliary = dealer.aux(mpc_core::PartyIndex::new(i as u16));
-        write_party(folder, i, identity, (terms, place, ports[i]), auxiliary.as_deref());
+        write_party(folder, i, identity, (terms, place, (ports[i], ports[usize::from(of) + i])), auxiliary.as_deref());
     }
 }
 
@@ -147,7 +147,7 @@ fn write_party(
     folder: &Path,
     party: usize,
     identity: &NodeIdentity,
-    (terms, (url, keyring), port): (Terms, (&str, &str), u16),
+    (terms, (url, keyring), (port, monitoring)): (Terms, (&str, &str), (u16, u16)),
     auxiliary: Option<&mpc_core::AuxInfo>,
 ) {
     use std::os::unix::fs::PermissionsExt as _;
@@ -199,11 +199,11 @@ fee_ceiling_urock = 10000000
 secp256k1_per_lane = {keys}
 ed25519_per_lane = {keys}
 
+[monitoring]
+listen = "127.0.0.1:{monitoring}"
+
 [log]
 level = "{level}"
-
-[monitoring]
-listen = "127.0.0.1:0"
 "#
     );
     std::fs::write(own.join("keyringd.toml"), text).unwrap();
