@@ -106,6 +106,8 @@ reasons! {
         "start them or mend their links (`keyringd status`)";
     ShelfEmpty "shelf_empty" Degraded, "this party's lane has no finished key of a curve: it cannot lead a key request of that curve",
         "keys are made while all parties are up";
+    ClockWrong "clock_wrong" Degraded, "this machine's clock is off the middle of its peers'; nothing is decided by it, but logs are read and certificates of `https` endpoints judged by it",
+        "set it by NTP";
     EndpointFailing "endpoint_failing" Degraded, "an endpoint of a chain fails; another one answers",
         "look at that endpoint";
 }
@@ -163,6 +165,8 @@ pub struct Facts {
     pub links_ended: bool,
     /// Parts of the daemon that ended by themselves.
     pub tasks_ended: Vec<&'static str>,
+    /// What is wrong with this machine's clock; empty if nothing is.
+    pub clock_warning: String,
     /// What the node itself says.
     pub node: Beat<NodeFacts>,
 }
@@ -298,6 +302,10 @@ impl Readiness {
         }
         if facts.links_ended && !matches!(facts.node, Beat::Ended) {
             self.push(Name::LinksEnded, "the transport ended by itself");
+        }
+        if !facts.clock_warning.is_empty() {
+            // It carries its remedy, for `status` shows it alone.
+            self.reasons.push(Reason { name: Name::ClockWrong, text: facts.clock_warning.clone() });
         }
     }
 

@@ -69,6 +69,7 @@ impl Desk {
             store_halted: self.store_halted.load(Ordering::SeqCst),
             links_ended: self.links_ended.load(Ordering::SeqCst),
             tasks_ended: self.tasks.names(),
+            clock_warning: super::skew::skew(&self.links).map(|skew| skew.warning()).unwrap_or_default(),
             node: match node {
                 Beat::Answered(look) => Beat::Answered(self.node_facts(look)),
                 Beat::Stuck(waited_ms) => Beat::Stuck(waited_ms),

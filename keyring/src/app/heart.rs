@@ -92,7 +92,7 @@ impl Heart {
     }
 
     fn hear(&mut self, now: Millis, event: Event) {
-        self.observer.heard(&self.node, now, &event);
+        self.observer.heard(now, &event);
         self.node.on(now, event);
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chain_client::{Hint, RequestId};
-use mpc_core::{SessionId, Suite};
+use mpc_core::{PartyIndex, SessionId, Suite};
 
 use super::Metrics;
 use crate::agreement::clock::Millis;
@@ -29,6 +29,7 @@ pub(super) const RUN_KINDS: [&str; 5] = ["sign_secp256k1", "sign_ed25519", "key_
 /// Counts what a node does.
 pub struct Observer {
     metrics: Arc<Metrics>,
+    me: PartyIndex,
     /// Requests that this process has read, while the chain still lists them.
     seen: BTreeSet<(String, RequestId)>,
     /// Requests in the funnel.
@@ -49,7 +50,7 @@ impl Observer {
     /// Watches this node, which was just recovered.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, node: &Node) -> Self {
-        let mut this = Self { metrics, seen: BTreeSet::new(), requests: BTreeMap::new(), runs: BTreeMap::new() };
+        let mut this = Self::of(metrics, node.me());
         for live in node.live().filter(|live| !live.request.learning) {
             this.stage(live.decree, "resumed");
             this.requests.insert(live.decree.clone(), Tracked::at(live.request));
@@ -57,10 +58,14 @@ impl Observer {
         this
     }
 
+    const fn of(metrics: Arc<Metrics>, me: PartyIndex) -> Self {
+        Self { metrics, me, seen: BTreeSet::new(), requests: BTreeMap::new(), runs: BTreeMap::new() }
+    }
+
     /// This is about to be told to the node.
-    pub fn heard(&mut self, node: &Node, now: Millis, event: &Event) {
+    pub fn heard(&mut self, now: Millis, event: &Event) {
         match event {
-            Event::Packet(packet) if packet.envelope.from != node.me() => {
+            Event::Packet(packet) if packet.envelope.from != self.me => {
                 self.metrics.agreement.messages.one(["in", content_word(&packet.envelope.content)]);
             }
             Event::Run(session, news) => match news {
@@ -251,3 +256,6 @@ const fn content_word(content: &Content) -> &'static str {
         Content::Stock(_) => "stock",
     }
 }
+
+#[cfg(test)]
+mod tests;

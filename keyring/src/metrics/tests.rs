@@ -16,6 +16,7 @@ fn nothing() -> Snapshot {
         store_halted: false,
         links_ended: false,
         tasks_ended: Vec::new(),
+        clock_warning: String::new(),
         node: Beat::Stuck(3_000),
     };
     Snapshot {

@@ -30,6 +30,7 @@ impl Probe for Patient {
             store_halted: false,
             links_ended: false,
             tasks_ended: Vec::new(),
+            clock_warning: String::new(),
             node,
         })
     }

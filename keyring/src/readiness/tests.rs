@@ -34,6 +34,7 @@ fn healthy() -> Facts {
         store_halted: false,
         links_ended: false,
         tasks_ended: Vec::new(),
+        clock_warning: String::new(),
         node: Beat::Answered(node()),
     }
 }
@@ -89,6 +90,13 @@ fn a_node_that_does_not_answer_is_not_ready_whatever_else_is_known() {
 fn a_part_of_the_daemon_that_ended_is_never_health() {
     assert_eq!(names(&Facts { tasks_ended: vec!["runs"], ..healthy() }), ["task_ended"]);
     assert_eq!(names(&Facts { links_ended: true, ..healthy() }), ["links_ended"]);
+}
+
+#[test]
+fn a_wrong_clock_is_told_and_stops_nothing() {
+    let facts = Facts { clock_warning: "this clock is 7 s behind".to_owned(), ..healthy() };
+    assert_eq!(names(&facts), ["clock_wrong"]);
+    assert!(Readiness::of(&facts).is_ready(), "nothing is decided by it");
 }
 
 #[test]
