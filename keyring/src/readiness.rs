@@ -4,7 +4,7 @@
 //! disagree. A name is stable: alarms are written against it. What is not known counts as bad (law 10): a node that does
 //! not answer, a chain that was not read, a look that is too old are never taken for health.
 //!
-//! A new reason is one line in [`reasons!`] and one place that pushes it.
+//! A new reason is one line in `reasons!` and one place that pushes it.
 
 use std::fmt;
 
