@@ -92,8 +92,13 @@ pub struct SecretFacts {
 /// The store, as far as it can be looked at without a write.
 #[derive(Clone, Debug)]
 pub enum StoreFacts {
-    /// It opens, and its journal stands at this position.
-    Opens(u64),
+    /// It opens.
+    Opens {
+        /// Where its journal stands.
+        position: u64,
+        /// Whose it is, by node key, if anybody has claimed it.
+        owner: Option<Vec<u8>>,
+    },
     /// A process has it.
     InUse,
     /// What opens it cannot be read.

@@ -22,8 +22,8 @@ mod seal;
 #[cfg(any(test, feature = "devnet"))]
 pub use faulty::{DiskFault, FaultyStore};
 pub use memory::{CrashPoint, DiskImage, MemoryStore};
-pub use owner::owner_or_claim;
-pub use rocks::RocksStore;
+pub use owner::{owner, owner_or_claim};
+pub use rocks::{Inspection, RocksStore};
 pub use seal::{Argon2Cost, Unlock};
 
 use std::fmt;

@@ -1,9 +1,11 @@
 //! The chains: nodes that agree, a keyring with these parties and a threshold that fits, an account that can pay.
 
 use super::{ChainFacts, ChainState, EndpointFacts, Finding, PartyFacts, fail, ok, warn};
+use crate::app::skew::{SKEW_MAX_MS, Skew};
 use crate::roster::Roster;
 use chain_client::{AnswerLoad, Block, GasPrice, KeyringFacts, RequestKind};
 use std::collections::BTreeSet;
+use transport::ClockOffset;
 
 /// Blocks that one node may be behind another.
 const LAG_BLOCKS: u64 = 5;
@@ -13,10 +15,10 @@ const RECORD_BYTES: u64 = 512;
 const ANSWERS_AHEAD: u128 = 1_000;
 /// Ordinary answers whose price one transaction should be allowed to cost: room for large requests and dearer days.
 const CEILING_ROOM: u128 = 4;
-/// How far clocks may be apart.
-const CLOCK_WARN_MS: i64 = 10_000;
-/// Further apart than this they are wrong, not late.
-const CLOCK_FAIL_MS: i64 = 120_000;
+/// How old the newest block of a chain may be, or how far from the future.
+const BLOCK_AGE_MS: u64 = 15_000;
+/// Further apart than this clocks are wrong, not late.
+const CLOCK_FAIL_MS: u64 = 120_000;
 
 /// Everything about one chain.
 pub(super) fn chain(chain: &ChainFacts, party: &PartyFacts) -> Vec<Finding> {
@@ -90,16 +92,12 @@ fn endpoints(chain: &ChainFacts) -> Vec<Finding> {
 /// This machine's clock against its peers', or against the newest block where no peer is known.
 pub(super) fn clock(party: &PartyFacts) -> Finding {
     const SUBJECT: &str = "clock";
-    let mut offsets: Vec<i64> = party.peers.values().filter_map(|peer| peer.ahead_ms).collect();
-    offsets.sort_unstable();
-    if let Some(ahead) = offsets.get(offsets.len() / 2) {
-        let found = format!("the middle one of {} peers' clocks is {ahead:+} ms ahead of this one", offsets.len());
-        return far(
-            SUBJECT,
-            ahead.unsigned_abs(),
-            found,
-            "set the clock by NTP; if it is right, tell the other operators",
-        );
+    let offsets = party.peers.values().filter_map(|peer| peer.ahead_ms);
+    if let Some(skew) = Skew::of(offsets.map(|ahead_ms| ClockOffset { ahead_ms, error_ms: 0 })) {
+        let found =
+            format!("the middle of {} peers' clocks is {:+} ms ahead of this one", skew.peers, skew.peers_ahead_ms);
+        let remedy = "set the clock by NTP; if it is right, tell the other operators";
+        return far(SUBJECT, skew.peers_ahead_ms.unsigned_abs(), SKEW_MAX_MS, found, remedy);
     }
     let nodes = party.chains.iter().flat_map(|chain| &chain.endpoints);
     let ahead = nodes.filter_map(|node| {
@@ -114,13 +112,13 @@ pub(super) fn clock(party: &PartyFacts) -> Finding {
         format!("the newest block is {ahead:+} ms ahead of it (blocks are a little old); no peer's clock is known");
     let remedy =
         "a block from the future: set the clock by NTP. An old one: the chain stands still, or this clock is ahead";
-    far(SUBJECT, ahead.unsigned_abs(), found, remedy)
+    far(SUBJECT, ahead.unsigned_abs(), BLOCK_AGE_MS, found, remedy)
 }
 
-fn far(subject: &str, apart_ms: u64, found: String, remedy: &str) -> Finding {
-    if apart_ms > CLOCK_FAIL_MS.unsigned_abs() {
+fn far(subject: &str, apart_ms: u64, warn_ms: u64, found: String, remedy: &str) -> Finding {
+    if apart_ms > CLOCK_FAIL_MS {
         fail(subject, found, remedy)
-    } else if apart_ms > CLOCK_WARN_MS.unsigned_abs() {
+    } else if apart_ms > warn_ms {
         warn(subject, found, remedy)
     } else {
         ok(subject, found)

@@ -44,7 +44,11 @@ async fn party(config: &Config, environment: &dyn Environment) -> PartyFacts {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let identity = config.node.identity.key(environment).ok().map(|seed| NodeIdentity::from_seed(&seed));
     let node_key = identity.as_ref().map(NodeIdentity::public);
-    let roster = Roster::load(&config.node.roster).map_err(line);
+    let roster = if config.node.roster.exists() {
+        Roster::load(&config.node.roster).map_err(line)
+    } else {
+        Err(format!("there is none in {} yet", config.node.roster.display()))
+    };
     let store = store(config, environment);
     let status = status(config).await;
     let peers = match (&status, &roster, &identity) {
@@ -114,7 +118,7 @@ fn secrets(config: &Config, environment: &dyn Environment) -> Vec<SecretFacts> {
 fn store(config: &Config, environment: &dyn Environment) -> StoreFacts {
     let Ok(unlock) = config.store.unlock(environment) else { return StoreFacts::NoKey };
     match RocksStore::inspect(&config.node.data_dir, &unlock, Box::new(ChaCha20Rng::from_entropy())) {
-        Ok(head) => StoreFacts::Opens(head.position),
+        Ok(found) => StoreFacts::Opens { position: found.head.position, owner: found.owner },
         Err(OpenError::InUse { .. }) => StoreFacts::InUse,
         Err(error) => StoreFacts::Fault(line(error)),
     }

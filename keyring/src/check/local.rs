@@ -63,7 +63,11 @@ pub(super) fn roster(party: &PartyFacts) -> Finding {
 pub(super) fn store(party: &PartyFacts) -> Finding {
     const SUBJECT: &str = "store";
     match &party.store {
-        StoreFacts::Opens(position) => ok(SUBJECT, format!("opens; its journal stands at position {position}")),
+        StoreFacts::Opens { owner: Some(owner), .. } if party.node_key.is_some_and(|own| own.as_slice() != owner) => {
+            let found = format!("belongs to the party with node key {}", hex::encode(owner));
+            fail(SUBJECT, found, "correct node.data_dir or node.identity: one of the two is another party's")
+        }
+        StoreFacts::Opens { position, .. } => ok(SUBJECT, format!("opens; its journal stands at position {position}")),
         StoreFacts::InUse if party.running.is_some() => ok(SUBJECT, "the running node has it; not opened"),
         StoreFacts::InUse => {
             let remedy =
@@ -80,7 +84,7 @@ pub(super) fn folder(party: &PartyFacts) -> Option<Finding> {
     let mode = party.folder_mode.filter(|mode| mode & 0o077 != 0)?;
     let found =
         format!("node.data_dir has mode {mode:04o}: others can see when this party writes, and what it is called");
-    Some(warn("folder", found, "chmod 700"))
+    Some(fail("folder", found, "chmod 700; the node does not start before"))
 }
 
 /// There is room to write.

@@ -55,6 +55,11 @@ fn state() -> ChainState {
     }
 }
 
+/// A store of the party with this seed.
+fn opens(seed: u8) -> StoreFacts {
+    StoreFacts::Opens { position: 4, owner: Some(identity(seed).public().to_vec()) }
+}
+
 /// A party that is well in every respect.
 fn well() -> PartyFacts {
     let secret = |field: &str| SecretFacts {
@@ -161,16 +166,17 @@ fn an_account_that_the_roster_does_not_name_fails() {
 }
 
 #[test]
-fn a_store_that_does_not_open_fails() {
+fn a_store_that_does_not_open_or_is_not_ours_fails() {
     assert_eq!(fails(|party| party.store = StoreFacts::Fault("wrong key".to_owned())), "store");
     assert_eq!(fails(|party| party.store = StoreFacts::NoKey), "store");
+    assert_eq!(fails(|party| party.store = opens(2)), "store", "it is another party's");
     let silent = judged(PartyFacts { running: None, ..well() });
     assert!(silent.iter().any(|finding| finding.subject == "store" && finding.verdict == Verdict::Warn));
 }
 
 #[test]
-fn a_store_that_others_may_enter_is_noted() {
-    assert_eq!(warns(|party| party.folder_mode = Some(0o755)), "folder");
+fn a_store_that_others_may_enter_fails() {
+    assert_eq!(fails(|party| party.folder_mode = Some(0o755)), "folder");
 }
 
 #[test]
@@ -186,7 +192,7 @@ fn a_node_that_does_not_contribute_fails_and_says_why() {
     let finding = only(Verdict::Fail, idle);
     assert!(finding.subject == "node" && finding.found.contains("no funds"), "{finding:?}");
     assert_eq!(fails(|party| party.running.as_mut().unwrap().roster = [0; 32]), "node");
-    let off = |party: &mut PartyFacts| (party.running, party.store) = (None, StoreFacts::Opens(4));
+    let off = |party: &mut PartyFacts| (party.running, party.store) = (None, opens(1));
     assert_eq!(warns(off), "node");
 }
 

@@ -13,7 +13,7 @@ use crate::files;
 use crate::harden;
 use crate::identity::NodeIdentity;
 use crate::report::Report;
-use crate::store::{Argon2Cost, OpenError, RocksStore};
+use crate::store::{self, Argon2Cost, OpenError, RocksStore};
 use chain_client::PartyAccount;
 use clap::Args;
 use rand::{RngCore as _, SeedableRng as _};
@@ -178,8 +178,9 @@ impl Made {
     ) -> Result<(), Report> {
         let folder = &config.node.data_dir;
         let stands = RocksStore::stands_in(folder);
-        if let Some(seed) = self.secret("identity", &config.node.identity, stands, environment, rng)? {
-            let identity = NodeIdentity::from_seed(&seed);
+        let found = self.secret("identity", &config.node.identity, stands, environment, rng)?;
+        let identity = found.as_ref().map(NodeIdentity::from_seed);
+        if let Some(identity) = &identity {
             self.is_public(format!("node key {}", hex::encode(identity.public())));
         }
         for chain in &config.chains {
@@ -201,7 +202,13 @@ impl Made {
         };
         let own = ChaCha20Rng::from_seed(*seed(rng));
         let state = match RocksStore::create(folder, &unlock, Argon2Cost::default(), Box::new(own)) {
-            Ok(_) => State::Made,
+            Ok(store) => {
+                // From its first day a store knows whose it is, so that an exchanged identity is noticed.
+                if let Some(identity) = &identity {
+                    store::owner_or_claim(&store, &identity.public())?;
+                }
+                State::Made
+            }
             Err(OpenError::Exists { .. } | OpenError::InUse { .. }) => State::There,
             Err(error) => return Err(error.into()),
         };

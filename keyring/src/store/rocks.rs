@@ -2,7 +2,7 @@
 
 use super::journal::Journal;
 use super::medium::{Change, Column, Medium, RawPage, range_start};
-use super::{Argon2Cost, Entry, Head, OpenError, Page, Store, StoreError, Table, Unlock};
+use super::{Argon2Cost, Entry, Head, OpenError, Page, Store, StoreError, Table, Unlock, owner};
 use crate::clock::Randomness;
 use rocksdb::{
     ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, LogLevel,
@@ -30,6 +30,15 @@ pub struct RocksStore {
     journal: Journal<RocksMedium>,
     /// Held for the life of the store; the system releases it when the process ends, however it ends.
     _lock: File,
+}
+
+/// What a look at a store without a write finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// Where its journal stands.
+    pub head: Head,
+    /// Whose it is, by node key, if anybody has claimed it.
+    pub owner: Option<Vec<u8>>,
 }
 
 struct RocksMedium {
@@ -66,19 +75,21 @@ impl RocksStore {
         Ok(Self { journal: Journal::create(medium, &database, unlock, cost, rng)?, _lock: lock })
     }
 
-    /// Where the journal of the store in `folder` stands, read without writing anything: no recovery, no new file.
+    /// Looks at the store in `folder` without writing anything: no recovery, no new file.
     ///
     /// # Errors
     /// As [`Self::open`]. A process that dies while writing may leave what only a real opening recovers; that is no error.
-    pub fn inspect(folder: &Path, unlock: &Unlock, rng: Box<dyn Randomness>) -> Result<Head, OpenError> {
+    pub fn inspect(folder: &Path, unlock: &Unlock, rng: Box<dyn Randomness>) -> Result<Inspection, OpenError> {
         let database = folder.join(DATABASE);
         if !database.is_dir() {
             return Err(OpenError::Missing { path: database });
         }
+        let lock = take_lock(folder)?;
         // Let go at once: a node that starts meanwhile must find it free.
-        drop(take_lock(folder)?);
+        flock(&lock, FlockOperation::Unlock).map_err(|error| path_error("unlock", folder, error.into()))?;
         let medium = RocksMedium::open_to_read(&database)?;
-        Ok(Journal::open(medium, &database, unlock, rng)?.head())
+        let store = Self { journal: Journal::open(medium, &database, unlock, rng)?, _lock: lock };
+        Ok(Inspection { head: store.head(), owner: owner(&store)? })
     }
 
     /// Opens the store in `folder`.
@@ -256,17 +267,20 @@ mod tests {
     }
 
     #[test]
-    fn an_inspection_finds_the_head_and_leaves_every_byte_as_it_was() {
+    fn an_inspection_finds_head_and_owner_and_leaves_every_byte_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let unlock = Unlock::KeyFile(Zeroizing::new([7; 32]));
         let store = RocksStore::create(folder.path(), &unlock, Argon2Cost::default(), rng()).unwrap();
-        let head = store.append(&[Entry::put(Table::Meta, *b"key", *b"value")]).unwrap();
+        store.append(&[Entry::put(Table::Meta, *b"key", *b"value")]).unwrap();
+        crate::store::owner_or_claim(&store, &[9; 32]).unwrap();
+        let head = store.head();
         let busy = RocksStore::inspect(folder.path(), &unlock, rng());
         assert!(matches!(busy, Err(OpenError::InUse { .. })), "a store in use is left alone");
         drop(store);
         let before = image(folder.path());
         assert!(before.len() > 3, "there is something to compare");
-        assert_eq!(RocksStore::inspect(folder.path(), &unlock, rng()).unwrap(), head);
+        let found = RocksStore::inspect(folder.path(), &unlock, rng()).unwrap();
+        assert_eq!(found, Inspection { head, owner: Some(vec![9; 32]) });
         let wrong = Unlock::KeyFile(Zeroizing::new([8; 32]));
         assert!(matches!(RocksStore::inspect(folder.path(), &wrong, rng()), Err(OpenError::WrongKey)));
         assert!(image(folder.path()) == before, "a byte has changed");
