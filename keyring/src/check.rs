@@ -112,6 +112,8 @@ pub enum StoreFacts {
 pub struct RunningFacts {
     /// Why it does not contribute; empty when it does.
     pub not_ready: Vec<String>,
+    /// What it lacks although it contributes.
+    pub degraded: Vec<String>,
     /// The roster it runs under.
     pub roster: [u8; 32],
 }

@@ -77,6 +77,7 @@ async fn party(config: &Config, environment: &dyn Environment) -> PartyFacts {
         running: status.map(|status| RunningFacts {
             roster: hex::decode(&status.roster).ok().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default(),
             not_ready: status.not_ready.iter().map(ToString::to_string).collect(),
+            degraded: status.degraded.iter().map(ToString::to_string).collect(),
         }),
         peers,
         chains,

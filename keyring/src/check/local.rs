@@ -121,10 +121,12 @@ pub(super) fn running(party: &PartyFacts) -> Finding {
             "restart it, or put the file back",
         );
     }
-    if running.not_ready.is_empty() {
-        ok(SUBJECT, "runs and contributes")
-    } else {
-        let remedy = "see the other findings, and docs/operations.md, Why a node does not contribute";
+    let remedy = "see the other findings, and docs/operations.md, Why a node does not contribute";
+    if !running.not_ready.is_empty() {
         fail(SUBJECT, format!("runs and does not contribute: {}", running.not_ready.join("; ")), remedy)
+    } else if !running.degraded.is_empty() {
+        warn(SUBJECT, format!("runs and contributes, and lacks: {}", running.degraded.join("; ")), remedy)
+    } else {
+        ok(SUBJECT, "runs and contributes")
     }
 }

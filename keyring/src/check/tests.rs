@@ -77,7 +77,7 @@ fn well() -> PartyFacts {
         roster: Ok(roster()),
         store: StoreFacts::InUse,
         disk_free: Ok(50 << 30),
-        running: Some(RunningFacts { not_ready: Vec::new(), roster: roster().digest() }),
+        running: Some(RunningFacts { roster: roster().digest(), ..RunningFacts::default() }),
         peers: (2..=5).map(|seed| (format!("party-{seed}"), here.clone())).collect(),
         chains: vec![ChainFacts {
             id: "zenrock".to_owned(),
@@ -191,6 +191,7 @@ fn a_node_that_does_not_contribute_fails_and_says_why() {
     let idle = |party: &mut PartyFacts| party.running.as_mut().unwrap().not_ready = vec!["no funds".to_owned()];
     let finding = only(Verdict::Fail, idle);
     assert!(finding.subject == "node" && finding.found.contains("no funds"), "{finding:?}");
+    assert_eq!(warns(|party| party.running.as_mut().unwrap().degraded = vec!["shelf".to_owned()]), "node");
     assert_eq!(fails(|party| party.running.as_mut().unwrap().roster = [0; 32]), "node");
     let off = |party: &mut PartyFacts| (party.running, party.store) = (None, opens(1));
     assert_eq!(warns(off), "node");
