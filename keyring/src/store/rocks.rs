@@ -268,23 +268,24 @@ mod tests {
 
     #[test]
     fn an_inspection_finds_head_and_owner_and_leaves_every_byte_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("store");
         let unlock = Unlock::KeyFile(Zeroizing::new([7; 32]));
-        let store = RocksStore::create(folder.path(), &unlock, Argon2Cost::default(), rng()).unwrap();
+        let store = RocksStore::create(&folder, &unlock, Argon2Cost::default(), rng()).unwrap();
         store.append(&[Entry::put(Table::Meta, *b"key", *b"value")]).unwrap();
         crate::store::owner_or_claim(&store, &[9; 32]).unwrap();
         let head = store.head();
-        let busy = RocksStore::inspect(folder.path(), &unlock, rng());
+        let busy = RocksStore::inspect(&folder, &unlock, rng());
         assert!(matches!(busy, Err(OpenError::InUse { .. })), "a store in use is left alone");
         drop(store);
-        let before = image(folder.path());
+        let before = image(&folder);
         assert!(before.len() > 3, "there is something to compare");
-        let found = RocksStore::inspect(folder.path(), &unlock, rng()).unwrap();
+        let found = RocksStore::inspect(&folder, &unlock, rng()).unwrap();
         assert_eq!(found, Inspection { head, owner: Some(vec![9; 32]) });
         let wrong = Unlock::KeyFile(Zeroizing::new([8; 32]));
-        assert!(matches!(RocksStore::inspect(folder.path(), &wrong, rng()), Err(OpenError::WrongKey)));
-        assert!(image(folder.path()) == before, "a byte has changed");
-        let nowhere = folder.path().join("nowhere");
+        assert!(matches!(RocksStore::inspect(&folder, &wrong, rng()), Err(OpenError::WrongKey)));
+        assert!(image(&folder) == before, "a byte has changed");
+        let nowhere = folder.join("nowhere");
         assert!(matches!(RocksStore::inspect(&nowhere, &unlock, rng()), Err(OpenError::Missing { .. })));
         assert!(!nowhere.exists());
     }
