@@ -150,5 +150,5 @@ fn the_slope_of_a_line_is_its_slope() {
         (0..60).map(|m| Look { minutes: f64::from(m), memory_mib: 100.0 + f64::from(m) / 10.0, files: 3.0 }).collect();
     assert!((slope_per_hour(&looks, |look| look.memory_mib) - 6.0).abs() < 1e-6);
     assert!(slope_per_hour(&looks, |look| look.files).abs() < 1e-9);
-    assert_eq!(sparkline(&looks[..3], |look| look.memory_mib), "▁▅█");
+    assert_eq!(sparkline(&looks[..8], |look| look.memory_mib), "▁▂▃▄▅▆▇█");
 }
