@@ -1,6 +1,6 @@
 //! The admin interface: what an operator may ask a running node, over a Unix socket on its own machine.
 //!
-//! It reads and changes nothing. What it tells comes through one trait, [`Facts`], which the daemon implements; the
+//! It reads, and takes an operator's word about a peer; it changes nothing else. What it tells comes through one trait, [`Facts`], which the daemon implements; the
 //! messages are those of `proto/keyring/admin/v1/admin.proto`, and their JSON form is the same facts for programs. Beside
 //! it on the socket stand gRPC's health and reflection services. The socket has mode 0600 and only the daemon's own user
 //! and root are heard.
@@ -19,6 +19,7 @@ pub mod proto {
     tonic::include_proto!("keyring.admin.v1");
 }
 
+use crate::node::Word;
 use async_trait::async_trait;
 
 impl std::fmt::Display for proto::Reason {
@@ -49,6 +50,9 @@ pub trait Facts: Send + Sync + 'static {
 
     /// At most `limit` requests behind the name `after`, in the order of their names; with the ended ones if `ended`.
     async fn requests(&self, after: &str, limit: u32, ended: bool) -> Option<proto::RequestsReply>;
+
+    /// Takes an operator's word about a peer. The inner error says in words why it cannot be taken.
+    async fn decide(&self, peer: &str, word: Word) -> Option<Result<(), String>>;
 
     /// All about one request; the inner `None` says that it is not known.
     async fn why(&self, name: &str) -> Option<Option<proto::WhyReply>>;

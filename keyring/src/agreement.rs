@@ -176,6 +176,8 @@ pub struct Decree {
     heard_in_attempt: BTreeSet<PartyIndex>,
     last_queued: Option<Millis>,
     held: bool,
+    /// Out of bounds for now: it says again what was stored and learns what others decide, nothing else.
+    restrained: bool,
 }
 
 impl Decree {
@@ -211,7 +213,13 @@ impl Decree {
             heard_in_attempt: BTreeSet::new(),
             last_queued: None,
             held: false,
+            restrained: false,
         }
+    }
+
+    /// Restrains it or lets it go; whether it was restrained. [`Self::open`] it anew when it is let go.
+    pub const fn restrain(&mut self, restrained: bool) -> bool {
+        std::mem::replace(&mut self.restrained, restrained)
     }
 
     /// The decree's name.
@@ -269,7 +277,9 @@ impl Decree {
             return acts;
         }
         self.repeat(Audience::All, &mut acts);
-        if self.record.promised.is_some() {
+        if self.restrained {
+            self.say(&mut acts, Audience::All, self.current_ballot(), Statement::Ask);
+        } else if self.record.promised.is_some() {
             self.say(&mut acts, Audience::All, self.current_ballot(), Statement::Ask);
             if let Some((ballot, _)) = self.record.entered
                 && self.record.joined.as_ref().is_none_or(|joined| joined.ballot < ballot)
@@ -296,6 +306,9 @@ impl Decree {
                 self.tell_decision(envelope.from, &mut acts);
             }
             return acts;
+        }
+        if self.restrained {
+            return self.learn(packet, ballot, statement, rules);
         }
         match statement {
             Statement::Prepare => self.on_prepare(envelope, ballot, rules, around, &mut acts),
@@ -326,6 +339,31 @@ impl Decree {
         acts
     }
 
+    /// What a restrained party makes of a statement: it counts others' votes and promises nothing.
+    fn learn(&mut self, packet: &Packet, ballot: Ballot, statement: &Statement, rules: &dyn Rules) -> Vec<Act> {
+        let mut acts = Vec::new();
+        let envelope = &packet.envelope;
+        match statement {
+            Statement::Join { .. } => {
+                self.joins.cast(ballot, envelope);
+            }
+            Statement::Accept { .. } => {
+                if self.accepts.cast(ballot, envelope) {
+                    self.try_decide(ballot, rules, &mut acts);
+                }
+            }
+            Statement::Decided { .. } => self.on_decided(&packet.attachment, rules, &mut acts),
+            Statement::Ask => self.repeat(Audience::One(envelope.from), &mut acts),
+            Statement::Prepare
+            | Statement::Promise { .. }
+            | Statement::Propose(_)
+            | Statement::Unable
+            | Statement::Queued
+            | Statement::Working(_) => {}
+        }
+        acts
+    }
+
     /// News of this party's own run.
     pub fn run_reached(&mut self, session: SessionId, round: u16, around: Surroundings<'_>) -> Vec<Act> {
         if let Some(run) = self.run.as_mut().filter(|run| run.session == session) {
@@ -347,6 +385,10 @@ impl Decree {
     pub fn run_done(&mut self, share: Share) -> Vec<Act> {
         let mut acts = Vec::new();
         let Some(run) = self.run.take_if(|run| run.session == share.session) else { return acts };
+        if self.restrained {
+            // Its partial never leaves; the session stays entered and is never entered again.
+            return acts;
+        }
         let Some((_, proposal)) = self.proposals.get(&run.ballot) else { return acts };
         let already = self.record.joined.as_ref().is_some_and(|joined| joined.ballot >= run.ballot);
         if !self.record.allows(run.ballot) || already {
@@ -382,7 +424,7 @@ impl Decree {
         if self.record.decided.is_some() {
             return acts;
         }
-        if around.present.len() < self.committee.quorum() {
+        if self.restrained || around.present.len() < self.committee.quorum() {
             self.clock.hold(around.now);
             self.held = true;
             return acts;

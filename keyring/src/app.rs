@@ -45,12 +45,13 @@ use crate::committee::Committee;
 use crate::config::{ChainConfig, Config, Environment, SecretError};
 use crate::driver::{Bounds, Driver, DriverEvent};
 use crate::identity::{IdentityError, NodeIdentity};
+use crate::lease::{Life, Process};
 use crate::metrics::{MeteredStore, Metrics, Observer};
 use crate::monitoring;
 use crate::node::{ChainSetup, Event, Node, RecoverError, Setup};
 use crate::roster::{Roster, RosterError};
 use crate::runs::Workshop;
-use crate::store::{self, OpenError, RocksStore, Store};
+use crate::store::{self, OpenError, RocksStore, Store, StoreError};
 use crate::tasks::Tasks;
 
 /// News and looks that wait for the node's thread.
@@ -137,6 +138,9 @@ pub enum BuildError {
     /// The store.
     #[error("the store does not open")]
     Open(#[from] OpenError),
+    /// The store does not write.
+    #[error("the boot counter cannot be raised")]
+    Boot(#[from] StoreError),
     /// The node's memory.
     #[error("the store cannot be read back")]
     Recover(#[from] RecoverError),
@@ -188,6 +192,7 @@ pub struct App {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     node: Node,
+    process: Process,
     chains: BTreeMap<String, ChainPiece>,
     bound: transport::Bound,
     book: transport::PeerBook,
@@ -274,8 +279,13 @@ impl App {
             messages_per_party: limits.frames_kept_per_party,
             bytes_per_party: limits.bytes_kept_per_party,
         };
+        let process = Process {
+            life: Life { incarnation: 0, boot: store.raise_boot()? },
+            instance: rand::RngCore::next_u64(&mut rand::rngs::OsRng),
+        };
         let setup = Setup {
             me,
+            process,
             committee: Arc::new(committee),
             keys_per_lane: BTreeMap::from([
                 (Suite::Secp256k1, config.shelf.secp256k1_per_lane.into()),
@@ -300,6 +310,7 @@ impl App {
             store,
             clock,
             node,
+            process,
             chains,
             bound,
             book,
@@ -371,6 +382,7 @@ impl App {
             store: self.store,
             identity: self.identity,
             epoch: self.roster.epoch(),
+            instance: self.process.instance,
             post: post.clone(),
             driver: driver.clone(),
             workshop,

@@ -44,6 +44,8 @@ enum Command {
     Requests(ask::RequestsArgs),
     /// Tell why one request stands where it stands.
     Why(ask::WhyArgs),
+    /// List the peers of the running node, or decide about one, on record.
+    Peers(ask::PeersArgs),
     /// A development chain and a whole keyring on this machine, in one command.
     #[cfg(feature = "devnet")]
     Devnet(devnet::DevnetArgs),
@@ -86,6 +88,7 @@ fn perform(command: Command) -> Result<ExitCode, Report> {
             Command::Keys(args) => ask::keys(&args).await?,
             Command::Requests(args) => ask::requests(&args).await?,
             Command::Why(args) => ask::why(&args).await?,
+            Command::Peers(args) => ask::peers(&args).await?,
             #[cfg(feature = "devnet")]
             Command::Devnet(args) => return Ok(devnet_code(devnet::run(args).await?)),
         }
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn every_command_that_tells_facts_has_a_form_for_programs() {
-        for name in ["init", "ceremony", "check", "status", "keys", "requests", "why"] {
+        for name in ["init", "ceremony", "check", "status", "keys", "requests", "why", "peers"] {
             let line = CommandLine::command();
             let command = line.find_subcommand(name).unwrap();
             assert!(command.get_arguments().any(|argument| argument.get_id() == "json"), "{name}");

@@ -10,6 +10,7 @@
 //! | [`shelf`] | finished keys, their certificates, the write-once binding |
 //! | [`outbox`] | the controller of an account on a chain |
 //! | [`store`] | the journal and its sealed tables |
+//! | [`lease`] | one living copy: which process may act as the party |
 //! | [`roster`], [`committee`], [`identity`] | who the parties are |
 //! | [`ceremony`] | how operators come to one roster, and how far its first stock is |
 //! | [`check`] | would this party work? facts in, findings with remedies out |
@@ -38,6 +39,7 @@ pub mod driver;
 pub mod files;
 pub mod harden;
 pub mod identity;
+pub mod lease;
 pub mod logging;
 #[cfg(test)]
 mod manual;

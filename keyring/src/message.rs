@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decree::{Ballot, DecreeId, Proposal};
 use crate::identity::NodeIdentity;
+use crate::lease::{Held, LeaseWord};
 use crate::stock::{StockWord, Stored};
 use crate::tag;
 
@@ -89,6 +90,8 @@ pub enum Content {
     Stored(Stored),
     /// About making stock together.
     Stock(StockWord),
+    /// About which process is this party.
+    Lease(LeaseWord),
 }
 
 /// A signed statement.
@@ -100,6 +103,8 @@ pub struct Envelope {
     pub epoch: u64,
     /// The speaker.
     pub from: PartyIndex,
+    /// The process that spoke: drawn at its start. Two copies of one disk differ in it.
+    pub instance: u64,
     /// What it says.
     pub content: Content,
     /// Its journal position when it spoke.
@@ -197,12 +202,13 @@ impl Envelope {
     pub fn sign(
         identity: &NodeIdentity,
         epoch: u64,
-        from: PartyIndex,
+        (from, instance): (PartyIndex, u64),
         content: Content,
         position: u64,
         head: [u8; 32],
     ) -> Self {
-        let mut envelope = Self { version: VERSION, epoch, from, content, position, head, signature: [0; 64] };
+        let signature = [0; 64];
+        let mut envelope = Self { version: VERSION, epoch, from, instance, content, position, head, signature };
         envelope.signature = identity.sign(&envelope.signed_hash());
         envelope
     }
@@ -214,9 +220,15 @@ impl Envelope {
     }
 
     fn signed_hash(&self) -> [u8; 32] {
-        let body = postcard::to_stdvec(&(self.version, self.epoch, self.from, &self.content, self.position, self.head))
-            .unwrap_or_default();
+        let speaker = (self.version, self.epoch, self.from, self.instance);
+        let body = postcard::to_stdvec(&(speaker, &self.content, self.position, self.head)).unwrap_or_default();
         tag::hash(tag::MESSAGE, &[&body])
+    }
+
+    /// Where the speaker's journal stood.
+    #[must_use]
+    pub const fn journal(&self) -> Held {
+        Held { position: self.position, hash: self.head }
     }
 
     /// The decree part, if this is about one.
@@ -224,7 +236,7 @@ impl Envelope {
     pub fn about_decree(&self) -> Option<(&DecreeId, Ballot, &Statement)> {
         match &self.content {
             Content::Decree { decree, ballot, statement } => Some((decree, *ballot, statement)),
-            Content::Stored(_) | Content::Stock(_) => None,
+            Content::Stored(_) | Content::Stock(_) | Content::Lease(_) => None,
         }
     }
 }

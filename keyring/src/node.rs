@@ -10,6 +10,7 @@
 //! | `node/view.rs` | what a decree may ask of the node ([`crate::agreement::Rules`]) |
 //! | `node/stock.rs` | shelf keys and auxiliary data |
 //! | `node/chain.rs` | sightings, publication, what became of requests |
+//! | `node/standing.rs` | the lease: which process is heard, when this one may act |
 //! | `node/recover.rs` | the node as its store remembers it |
 //! | `node/shown.rs` | what it shows of its chains and of what it threw away |
 //! | `node/memory.rs` | the store and what will be written next, read as one |
@@ -19,6 +20,7 @@ mod chain;
 mod memory;
 mod recover;
 mod shown;
+mod standing;
 mod stock;
 mod view;
 
@@ -33,6 +35,7 @@ use self::memory::Memory;
 pub use self::memory::Records;
 pub use self::recover::{RecoverError, cursor};
 pub use self::shown::{ChainShown, Dropped};
+pub use self::standing::Word;
 use self::stock::Stock;
 pub use self::stock::auxiliary_key;
 use crate::admission::{Job, Sighting};
@@ -40,6 +43,7 @@ use crate::agreement::clock::{GAP_ASSUMED_MS, Millis};
 use crate::agreement::{Audience, Decree, Surroundings};
 use crate::committee::Committee;
 use crate::decree::DecreeId;
+use crate::lease::{Held, Lease, Process};
 use crate::message::{Attachment, Content, Packet};
 use crate::outbox::{Outbox, Pen};
 use crate::request::RequestRecord;
@@ -55,6 +59,8 @@ const EARLY_PACKETS_MAX: usize = 192;
 pub struct Setup {
     /// This party's place.
     pub me: PartyIndex,
+    /// This process: its boot counter was raised durably a moment ago, its instance number drawn.
+    pub process: Process,
     /// The roster in force.
     pub committee: Arc<Committee>,
     /// Free keys that each lane keeps, by curve; a curve that is not named gets none.
@@ -96,6 +102,21 @@ pub enum Event {
     Proved(KeyId, Possession),
     /// News of a chain.
     Chain(String, ChainNews),
+    /// Fresh chance, drawn when [`Order::Draw`] was carried out.
+    Nonce(u64),
+    /// What the journal held where [`Order::ShowJournal`] asked; `None` if it does not reach there.
+    Journal {
+        /// Who asked.
+        peer: PartyIndex,
+        /// In which hello.
+        nonce: u64,
+        /// Position and hash.
+        held: Option<Held>,
+    },
+    /// An operator decides about a peer.
+    Operator(PartyIndex, Word),
+    /// The process is about to end: it says goodbye and nothing after it.
+    Leave,
 }
 
 /// What a run reports.
@@ -202,6 +223,17 @@ pub enum Order {
     ReadStanding(DecreeId, RequestId),
     /// Send signed bytes: [`ChainNews::Hint`].
     Broadcast(String, SignedTx),
+    /// Draw a nonce from the system, now: [`Event::Nonce`].
+    Draw,
+    /// Read the journal's hash at a position: [`Event::Journal`].
+    ShowJournal {
+        /// Who asks.
+        peer: PartyIndex,
+        /// In which hello.
+        nonce: u64,
+        /// Where.
+        position: u64,
+    },
     /// Something a person may want to know.
     Note(Note),
 }
@@ -317,6 +349,9 @@ pub struct Node {
     live_max: usize,
     memory: Memory,
     now: Millis,
+    lease: Lease,
+    /// Whether it could act when this was last looked at.
+    acted: bool,
     present: BTreeSet<PartyIndex>,
     round_trips: BTreeMap<PartyIndex, Millis>,
     gap: Millis,
@@ -347,7 +382,12 @@ impl Node {
             Event::Run(session, news) => self.run_news(session, news),
             Event::Proved(key, possession) => self.proved(key, possession),
             Event::Chain(chain, news) => self.chain_news(&chain, news),
+            Event::Nonce(nonce) => self.nonce(nonce),
+            Event::Journal { peer, nonce, held } => self.journal_shown(peer, nonce, held),
+            Event::Operator(peer, word) => self.operator(peer, word),
+            Event::Leave => self.leave(),
         }
+        self.remember_beside();
     }
 
     /// Everything decided since the last call. Append the entries, call [`Self::committed`], then carry the orders out.
@@ -374,27 +414,24 @@ impl Node {
     }
 
     fn tick(&mut self) {
+        self.tick_lease();
         self.tick_decrees();
         self.tick_stock();
     }
 
     fn link_up(&mut self, peer: PartyIndex, round_trip: Millis) {
-        self.round_trips.insert(peer, round_trip);
-        if peer == self.me || !self.committee.threshold().contains(peer) || !self.present.insert(peer) {
+        if peer == self.me || !self.committee.threshold().contains(peer) {
             return;
         }
-        let ids: Vec<DecreeId> = self.live.keys().cloned().collect();
-        for id in ids {
-            self.with_live(&id, |live, _, _| live.decree.peer_came(peer));
-        }
-        self.restate_stock();
+        self.round_trips.insert(peer, round_trip);
+        self.lease.link_up(peer);
         self.tick();
     }
 
     fn link_down(&mut self, peer: PartyIndex) {
-        if peer != self.me && self.present.remove(&peer) {
+        if peer != self.me {
             self.round_trips.remove(&peer);
-            self.stop_keys(|_, _| true);
+            self.lease.link_down(peer);
             self.tick();
         }
     }
@@ -428,7 +465,11 @@ impl Node {
         }
     }
 
+    /// Without its lease a process says nothing but who it is.
     fn say(&mut self, to: Audience, content: Content, attachment: Attachment) {
+        if !matches!(content, Content::Lease(_)) && !self.may_act() {
+            return;
+        }
         self.effects.orders.push(Order::Say { to, content, attachment: Box::new(attachment) });
     }
 
@@ -458,7 +499,7 @@ impl Node {
         self.me
     }
 
-    /// Parties whose links are up, this one among them.
+    /// Parties whose links are up and that know this process as it knows theirs, this one among them.
     #[must_use]
     pub const fn present(&self) -> &BTreeSet<PartyIndex> {
         &self.present

@@ -187,6 +187,12 @@ impl Outbox {
         })
     }
 
+    /// The next sequence that this party would use, once it has used one or read the account.
+    #[must_use]
+    pub const fn next_sequence(&self) -> Option<u64> {
+        self.next
+    }
+
     /// Sequences taken and not proved spent.
     pub fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.slots.values()

@@ -19,6 +19,10 @@ pub enum Plant {
     AcceptsLowerBallot,
     /// A key that is bound serves other requests too.
     OneKeyForTwoRequests,
+    /// A peer is granted its lease without showing its journal.
+    LeaseWithoutJournal,
+    /// A process acts on what is old before all peers have answered its hello.
+    ActsBeforeAllAnswered,
 }
 
 #[cfg(feature = "planted")]

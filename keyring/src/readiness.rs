@@ -9,6 +9,7 @@
 use std::fmt;
 
 use crate::agreement::clock::Millis;
+use crate::lease::Restraint;
 
 /// Polls of a chain that may fail in a row, besides one call that hangs, before the chain counts as stale.
 pub const STALE_POLLS: u64 = 5;
@@ -80,6 +81,18 @@ reasons! {
         "start the missing parties or mend their links (`keyringd status`)";
     TooFewForAgreement "too_few_for_agreement" NotReady, "fewer parties than agreement needs are here: nothing can be decided",
         "start the missing parties or mend their links (`keyringd status`)";
+    NoLease "no_lease" NotReady, "too few peers know this process as its party: it does nothing",
+        "a lease is granted some seconds after a start; look at the peers (`keyringd peers`)";
+    WaitsForPeerOrVouch "waits_for_peer_or_vouch" NotReady, "more than half of the peers must have known this process once, and some are silent: it does nothing",
+        "start one more peer, or `keyringd peers vouch` one that is dead";
+    RefusedByPeer "refused_by_peer" NotReady, "a peer remembers of this party what this process cannot show, or knows another process as this party",
+        "find out whether a copy runs, or whether this disk was set back (docs/leases.md)";
+    Blind "blind" NotReady, "a quorum of peers sees another block of a chain than this party's endpoint: nothing is signed or published there",
+        "look at the endpoint: it follows another chain";
+    KeepsOut "keeps_out" Degraded, "what was asked before this process began waits until every peer has known it",
+        "start the silent peers, or `keyringd peers vouch` who is dead";
+    PeerFenced "peer_fenced" Degraded, "two live copies of a peer were seen: neither is heard",
+        "its operator ends one for good, then every peer says `keyringd peers unfence`";
     NoAuxiliary "no_auxiliary" NotReady, "auxiliary data is not in force: no ECDSA signature can be made",
         "every party must be up once, for some minutes";
     ChainUnread "chain_unread" NotReady, "a chain was not read since the start",
@@ -183,6 +196,10 @@ pub struct PeerFacts {
 /// What the node says of itself.
 #[derive(Clone, Debug)]
 pub struct NodeFacts {
+    /// Why this process does not act, or not on everything, each in words.
+    pub restraints: Vec<(Restraint, String)>,
+    /// Names of peers of which two live copies were seen.
+    pub fenced: Vec<String>,
     /// Whether auxiliary data for ECDSA is in force.
     pub has_auxiliary: bool,
     /// Curves of which this party's lane should hold keys and holds none.
@@ -247,6 +264,7 @@ impl Readiness {
         readiness.vital(facts);
         readiness.peers(facts);
         if let Beat::Answered(node) = &facts.node {
+            readiness.standing(node);
             readiness.stock(node);
             for chain in &node.chains {
                 readiness.chain(chain);
@@ -323,6 +341,22 @@ impl Readiness {
             self.push(Name::TooFewForAgreement, fact);
         } else if !absent.is_empty() {
             self.push(Name::PeersAbsent, format_args!("absent: {absent}"));
+        }
+    }
+
+    fn standing(&mut self, node: &NodeFacts) {
+        for (restraint, text) in &node.restraints {
+            let name = match restraint {
+                Restraint::NoLease { .. } => Name::NoLease,
+                Restraint::Unknown { .. } => Name::WaitsForPeerOrVouch,
+                Restraint::Refused { .. } => Name::RefusedByPeer,
+                Restraint::KeepsOut { .. } => Name::KeepsOut,
+                Restraint::Blind { .. } => Name::Blind,
+            };
+            self.push(name, text);
+        }
+        if !node.fenced.is_empty() {
+            self.push(Name::PeerFenced, format_args!("two live copies were seen of {}", node.fenced.join(", ")));
         }
     }
 

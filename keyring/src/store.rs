@@ -36,6 +36,8 @@ pub const SCHEMA: u16 = 1;
 pub const BATCH_ENTRIES_MAX: usize = 8_192;
 /// Most bytes of keys and values in one batch.
 pub const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How many of the journal's newest heads are kept: a peer that was away for longer cannot recognise this journal.
+pub const HEADS_KEPT: u64 = 1 << 20;
 /// Longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 1_024;
 
@@ -349,4 +351,17 @@ pub trait Store: Send + Sync {
 
     /// Where the journal stands.
     fn head(&self) -> Head;
+
+    /// The journal's hash at a position, while it is among the newest [`HEADS_KEPT`]; `None` for a position that this
+    /// journal has not reached, or has forgotten.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError>;
+
+    /// Raises the boot counter and returns it; durable when it returns. No part of the journal: its position stays.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    fn raise_boot(&self) -> Result<u64, StoreError>;
 }

@@ -21,6 +21,8 @@ pub const SESSION_SIGN: &str = "keyring/session/sign/v1";
 pub const SESSION_KEY: &str = "keyring/session/key/v1";
 /// The auxiliary data of a roster.
 pub const SESSION_AUXILIARY: &str = "keyring/session/auxiliary/v1";
+/// What a peer gives out for the next renewal of a lease.
+pub const LEASE_TOKEN: &str = "keyring/lease/token/v1";
 /// What a party proves its share over.
 pub const STORED: &str = "keyring/stored/v1";
 /// The order in which parties take their turns at a decree.

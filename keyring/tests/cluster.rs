@@ -14,13 +14,14 @@ use keyring::agreement::Audience;
 use keyring::committee::Committee;
 use keyring::decree::{DecreeId, Kind};
 use keyring::identity::NodeIdentity;
+use keyring::lease::{Life, Process};
 use keyring::message::{Envelope, Packet};
 use keyring::node::{ChainNews, ChainSetup, Effects, Event, Node, Order, RunNews, Setup};
 use keyring::outbox::{Order as PenOrder, Pen};
 use keyring::runs::{AnyRun, Workshop};
 use keyring::store::{MemoryStore, Store, Table};
 use mpc_core::{KeyShare, PartyIndex, Recipient, SessionId, Step, Suite, Threshold, Transparent};
-use rand::SeedableRng as _;
+use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroizing;
 
@@ -78,6 +79,7 @@ impl Cluster {
             let store = Arc::new(MemoryStore::new(u64::from(i)));
             let setup = Setup {
                 me,
+                process: Process { life: Life { incarnation: 0, boot: 1 }, instance: u64::from(i) },
                 committee: committee.clone(),
                 keys_per_lane: BTreeMap::from([(Suite::Secp256k1, 1), (Suite::Ed25519, 1)]),
                 slots: 1,
@@ -160,7 +162,14 @@ impl Cluster {
             let party = &mut self.parties[usize::from(at.get())];
             match order {
                 Order::Say { to, content, attachment } => {
-                    let envelope = Envelope::sign(&party.identity, 1, at, content, head.position, head.hash);
+                    let envelope = Envelope::sign(
+                        &party.identity,
+                        1,
+                        (at, u64::from(at.get())),
+                        content,
+                        head.position,
+                        head.hash,
+                    );
                     let packet = Packet { envelope, attachment: *attachment };
                     for i in (0..self.parties.len()).map(|i| PartyIndex::new(i as u16)) {
                         if to == Audience::All || to == Audience::One(i) {
@@ -184,7 +193,12 @@ impl Cluster {
                     let proof = KeyShare::decode(&bytes).unwrap().prove(&context, &mut self.rng);
                     self.tell(at, Event::Proved(key, proof));
                 }
-                Order::ReadTogether(..)
+                Order::Draw => {
+                    let nonce = self.rng.next_u64();
+                    self.tell(at, Event::Nonce(nonce));
+                }
+                Order::ShowJournal { .. }
+                | Order::ReadTogether(..)
                 | Order::Examine { .. }
                 | Order::ReadStanding(..)
                 | Order::Broadcast(..)

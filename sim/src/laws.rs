@@ -153,7 +153,7 @@ impl Laws {
             Content::Stock(StockWord::BeginAuxiliary { counter }) => {
                 self.counted(party, store, b"counter/auxiliary", *counter);
             }
-            Content::Stock(_) => {}
+            Content::Stock(_) | Content::Lease(_) => {}
         }
     }
 

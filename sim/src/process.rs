@@ -21,7 +21,10 @@ pub(crate) struct Process {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) node: Option<Node>,
     pub(crate) workshop: Workshop,
+    /// Counts its deaths: what was meant for a process that is gone reaches nobody.
     pub(crate) incarnation: u32,
+    /// The number that it drew at its start.
+    pub(crate) instance: u64,
     pub(crate) cores: Cores,
     /// When the next tick is due.
     pub(crate) alarm_at: u64,
@@ -48,6 +51,7 @@ impl Process {
             store,
             node: None,
             incarnation: 0,
+            instance: 0,
             cores: Cores::default(),
             alarm_at: u64::MAX,
             sees: 0,

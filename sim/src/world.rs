@@ -42,6 +42,7 @@ use crate::town::Town;
 /// Something that will happen.
 enum Happening {
     Frame { from: PartyIndex, to: PartyIndex, lane: Lane, body: Rc<[u8]>, epoch: u64 },
+    Told { party: PartyIndex, incarnation: u32, event: Box<keyring::node::Event> },
     Own { party: PartyIndex, incarnation: u32, packet: Box<Packet> },
     LinkDown { party: PartyIndex, incarnation: u32, peer: PartyIndex },
     LinkUp { party: PartyIndex, incarnation: u32, peer: PartyIndex, epoch: u64 },
@@ -257,6 +258,7 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Frame { from, to, lane, body, epoch } => self.frame(from, to, lane, &body, epoch),
+            Happening::Told { party, incarnation, event } => self.deliver_to(party, incarnation, *event),
             Happening::Own { party, incarnation, packet } => {
                 self.deliver_to(party, incarnation, keyring::node::Event::Packet(packet));
             }
@@ -355,8 +357,13 @@ impl World {
         })
     }
 
-    /// Ends the world and keeps its disks and its chain.
-    pub(crate) fn stop(self) -> stocked::Stocked {
+    /// Ends the world in order, every process with a goodbye, and keeps its disks and its chain.
+    pub(crate) fn stop(mut self) -> stocked::Stocked {
+        const GOODBYES_MS: u64 = 2_000;
+        for party in self.town.threshold.parties().collect::<Vec<_>>() {
+            self.deliver(party, keyring::node::Event::Leave);
+        }
+        let _ = self.run_until(self.now + GOODBYES_MS, |_| false);
         let disks = self.processes.iter().map(|process| process.store.snapshot()).collect();
         stocked::Stocked { disks, chain: self.ledger.chain }
     }

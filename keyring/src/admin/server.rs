@@ -2,9 +2,11 @@
 
 use super::proto::admin_server::{Admin, AdminServer};
 use super::proto::{
-    KeysReply, KeysRequest, RequestsReply, RequestsRequest, StatusReply, StatusRequest, WhyReply, WhyRequest,
+    KeysReply, KeysRequest, PeerReply, PeerRequest, RequestsReply, RequestsRequest, StatusReply, StatusRequest,
+    WhyReply, WhyRequest,
 };
 use super::{DESCRIPTORS, Facts, Listener, page};
+use crate::node::Word;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +79,16 @@ fn checked(name: String) -> Result<String, Status> {
     if name.len() > NAME_BYTES_MAX { Err(Status::invalid_argument("the name is too long")) } else { Ok(name) }
 }
 
+impl<F: Facts> Desk<F> {
+    async fn decide(&self, request: Request<PeerRequest>, word: Word) -> Result<Response<PeerReply>, Status> {
+        let name = checked(request.into_inner().name)?;
+        match self.0.decide(&name, word).await.ok_or_else(ended)? {
+            Ok(()) => Ok(Response::new(PeerReply {})),
+            Err(why) => Err(Status::failed_precondition(why)),
+        }
+    }
+}
+
 #[tonic::async_trait]
 impl<F: Facts> Admin for Desk<F> {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
@@ -91,6 +103,14 @@ impl<F: Facts> Admin for Desk<F> {
     async fn requests(&self, request: Request<RequestsRequest>) -> Result<Response<RequestsReply>, Status> {
         let RequestsRequest { after, limit, ended: also_ended } = request.into_inner();
         self.0.requests(&checked(after)?, page(limit), also_ended).await.map(Response::new).ok_or_else(ended)
+    }
+
+    async fn vouch(&self, request: Request<PeerRequest>) -> Result<Response<PeerReply>, Status> {
+        self.decide(request, Word::Vouch).await
+    }
+
+    async fn unfence(&self, request: Request<PeerRequest>) -> Result<Response<PeerReply>, Status> {
+        self.decide(request, Word::Unfence).await
     }
 
     async fn why(&self, request: Request<WhyRequest>) -> Result<Response<WhyReply>, Status> {

@@ -33,6 +33,10 @@ impl Facts for Parrot {
         None
     }
 
+    async fn decide(&self, peer: &str, _: Word) -> Option<Result<(), String>> {
+        Some(if peer == "beta" { Ok(()) } else { Err(format!("{peer} is no party")) })
+    }
+
     async fn why(&self, name: &str) -> Option<Option<WhyReply>> {
         let request = Request { name: name.to_owned(), ..Request::default() };
         Some((name == "known").then(|| WhyReply { request: Some(request), lines: Vec::new() }))

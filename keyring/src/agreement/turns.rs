@@ -98,7 +98,7 @@ impl Decree {
 
     /// Opens the current attempt, stepping past absent parties, and leads it if it is this party's turn.
     pub(super) fn turn(&mut self, rules: &dyn Rules, around: Surroundings<'_>, acts: &mut Vec<Act>) {
-        if around.present.len() < self.committee.quorum() {
+        if self.restrained || around.present.len() < self.committee.quorum() {
             return;
         }
         if self.attempt == 0
@@ -135,7 +135,7 @@ impl Decree {
     /// Proposes in the ballot this party leads, once its promises are here and there is something to put forward.
     pub(super) fn propose(&mut self, ballot: Ballot, rules: &dyn Rules, around: Surroundings<'_>, acts: &mut Vec<Act>) {
         let needed = if ballot.attempt == 0 || Self::skips_prepare(ballot) { 0 } else { self.committee.quorum() };
-        if self.leading != Some(ballot) || self.promises.len() < needed {
+        if self.restrained || self.leading != Some(ballot) || self.promises.len() < needed {
             return;
         }
         let highest = self

@@ -63,7 +63,7 @@ mod tests {
         let key = NodeIdentity::from_seed(&Zeroizing::new([7; 32]));
         let party = PartyIndex::new(1);
         let envelope =
-            Envelope::sign(&key, 1, party, Content::Stock(StockWord::AuxiliaryFailed { counter: 1 }), 0, [0; 32]);
+            Envelope::sign(&key, 1, (party, 1), Content::Stock(StockWord::AuxiliaryFailed { counter: 1 }), 0, [0; 32]);
         let in_attempt = |attempt| Ballot { attempt, leader: party };
         let mut votes = Votes::default();
         assert!(votes.cast(in_attempt(0), &envelope));

@@ -10,7 +10,7 @@ use chain_client::ZrChain;
 use mpc_core::{KeyId, PartyIndex, Suite};
 
 use super::Inbox;
-use super::look::ChainLook;
+use super::look::{ChainLook, NodeLook};
 use super::primes::PrimeRoom;
 use super::pulse::Pulse;
 use crate::admin::Facts;
@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::decree::{DecreeId, Kind};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
-use crate::node::Node;
+use crate::node::{Event, Node, Word};
 use crate::readiness::{self, Beat, Readiness};
 use crate::request::RequestRecord;
 use crate::roster::Roster;
@@ -86,7 +86,7 @@ impl Facts for Desk {
             journal_head: hex::encode(node.head.hash),
             runs: count(node.runs),
             requests_open: u32::try_from(node.requests_open()).unwrap_or(u32::MAX),
-            peers: self.peers(),
+            peers: self.peers(&node),
             chains: self.chain_facts(&node.chains),
             shelf: node.lanes.iter().map(lane).collect(),
             stock: Some(self.stock(node.has_auxiliary)),
@@ -108,6 +108,18 @@ impl Facts for Desk {
         self.inbox.look(move |node, store| requests(node, store, after.as_deref(), limit, ended)).await
     }
 
+    async fn decide(&self, peer: &str, word: Word) -> Option<Result<(), String>> {
+        let mut others = self.roster.indices().zip(self.roster.parties()).filter(|(place, _)| *place != self.me);
+        let Some((place, _)) = others.find(|(_, entry)| entry.name == peer) else {
+            return Some(Err(format!("no other party of the roster is named {peer:?}")));
+        };
+        if let Err(why) = self.inbox.look(move |node, _| node.would(place, word)).await? {
+            return Some(Err(format!("{peer}: {why}")));
+        }
+        self.inbox.tell(Event::Operator(place, word)).await;
+        Some(Ok(()))
+    }
+
     async fn why(&self, name: &str) -> Option<Option<WhyReply>> {
         let Some(id) = self.decree_named(name) else { return Some(None) };
         self.inbox.look(move |node, store| why(node, store, &id)).await
@@ -120,7 +132,7 @@ impl Desk {
         Stock { auxiliary, primes_found: search.found, candidates: search.candidates, searching: search.searching }
     }
 
-    fn peers(&self) -> Vec<Peer> {
+    fn peers(&self, node: &NodeLook) -> Vec<Peer> {
         let links = self.links.snapshot();
         let others = self.roster.indices().filter(|place| *place != self.me);
         let facts = others.filter_map(|place| {
@@ -136,6 +148,8 @@ impl Desk {
                 frames_in: link.counters.frames_in,
                 frames_out: link.counters.frames_out,
                 fault: link.fault.as_ref().map(ToString::to_string).unwrap_or_default(),
+                known: node.present.contains(&place),
+                fenced: node.fenced.contains(&place),
                 other_roster: matches!(link.fault, Some(transport::Fault::RosterDiffers { .. })),
             })
         });

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mpc_core::PartyIndex;
 
 use super::Inbox;
 use super::facts::{ChainView, Desk};
@@ -80,10 +81,16 @@ impl Desk {
 
     fn node_facts(&self, look: &NodeLook) -> NodeFacts {
         NodeFacts {
+            restraints: look.restraints.iter().map(|why| (why.clone(), why.text(|at| self.name_of(at)))).collect(),
+            fenced: look.fenced.iter().map(|peer| self.name_of(*peer)).collect(),
             has_auxiliary: look.has_auxiliary,
             empty_lanes: look.empty_lanes.iter().map(ToString::to_string).collect(),
             chains: self.chains.iter().map(|(id, view)| chain_facts(id, view, look.chains.get(id))).collect(),
         }
+    }
+
+    fn name_of(&self, party: PartyIndex) -> String {
+        self.roster.entry(party).map(|entry| entry.name.clone()).unwrap_or_default()
     }
 
     async fn snapshot(&self) -> Snapshot {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chain_client::SignedTx;
 use mpc_core::{KeyId, KeyShare, PartyIndex};
+use rand::RngCore as _;
 use tokio::sync::mpsc;
 use tracing::{Span, debug, error, info, info_span, warn};
 
@@ -17,6 +18,7 @@ use crate::agreement::clock::Millis;
 use crate::clock::{Clock, Randomness, Stopwatch};
 use crate::driver::Driver;
 use crate::identity::NodeIdentity;
+use crate::lease::Held;
 use crate::message::{Attachment, Content, Envelope, Packet};
 use crate::metrics::Observer;
 use crate::node::{ChainNews, Effects, Event, Level, Node, Note, Order};
@@ -36,6 +38,8 @@ pub struct Heart {
     pub identity: Arc<NodeIdentity>,
     /// Epoch of the roster in force.
     pub epoch: u64,
+    /// Number of this process.
+    pub instance: u64,
     /// To the peers.
     pub post: Post,
     /// To the runs.
@@ -80,7 +84,10 @@ impl Heart {
                     match next {
                         Some(Inbound::Event(event)) => self.hear(now, *event),
                         Some(Inbound::Look(look)) => look(&self.node, self.store.as_ref()),
-                        Some(Inbound::Stop) => return Ok(()),
+                        Some(Inbound::Stop) => {
+                            self.node.on(now, Event::Leave);
+                            return self.beat();
+                        }
                         None if taken == 0 => return Ok(()),
                         None => break,
                     }
@@ -134,7 +141,8 @@ impl Heart {
         attachment: Attachment,
     ) {
         let me = self.node.me();
-        let envelope = Envelope::sign(&self.identity, self.epoch, me, content, head.position, head.hash);
+        let envelope =
+            Envelope::sign(&self.identity, self.epoch, (me, self.instance), content, head.position, head.hash);
         let packet = Packet { envelope, attachment };
         match to {
             Audience::One(party) if party == me => self.own.push_back(Event::Packet(Box::new(packet))),
@@ -177,7 +185,20 @@ impl Heart {
                 self.ask(&decree.chain.clone(), Question::Standing(decree, request));
             }
             Order::Broadcast(chain, signed) => self.broadcast(&chain, signed),
+            // From the system, not from this process's own generator: two copies of one memory must not draw the same.
+            Order::Draw => self.own.push_back(Event::Nonce(rand::rngs::OsRng.next_u64())),
+            Order::ShowJournal { peer, nonce, position } => self.show_journal(peer, nonce, position),
             Order::Note(note) => write_note(&note),
+        }
+    }
+
+    fn show_journal(&mut self, peer: PartyIndex, nonce: u64, position: u64) {
+        match self.store.hash_at(position) {
+            Ok(hash) => {
+                let held = hash.map(|hash| Held { position, hash });
+                self.own.push_back(Event::Journal { peer, nonce, held });
+            }
+            Err(error) => error!(%error, "the journal cannot be read"),
         }
     }
 

@@ -6,6 +6,7 @@ use chain_client::Height;
 use mpc_core::{PartyIndex, Suite};
 
 use crate::agreement::clock::Millis;
+use crate::lease::Restraint;
 use crate::node::Node;
 use crate::readiness::Keyring;
 use crate::store::{Head, Store};
@@ -15,6 +16,10 @@ use crate::store::{Head, Store};
 pub struct NodeLook {
     /// Parties that it counts as here, itself among them.
     pub present: BTreeSet<PartyIndex>,
+    /// Why this process does not act, or not on everything.
+    pub restraints: Vec<Restraint>,
+    /// Peers of which two live copies were seen.
+    pub fenced: Vec<PartyIndex>,
     /// Whether auxiliary data for ECDSA is in force.
     pub has_auxiliary: bool,
     /// Free keys by lane and curve.
@@ -75,6 +80,8 @@ impl NodeLook {
         }
         Self {
             present: node.present().clone(),
+            restraints: node.restraints(),
+            fenced: node.fenced(),
             has_auxiliary: node.has_auxiliary(),
             lanes,
             empty_lanes,

@@ -3,10 +3,10 @@
 use super::{say, table};
 use crate::admin::connect;
 use crate::admin::proto::admin_client::AdminClient;
-use crate::admin::proto::{KeysRequest, RequestsRequest, StatusRequest, WhyRequest};
+use crate::admin::proto::{KeysRequest, PeerRequest, RequestsRequest, StatusRequest, WhyRequest};
 use crate::config::Config;
 use crate::report::Report;
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
 use tonic::transport::Channel;
@@ -55,6 +55,46 @@ pub(super) struct WhyArgs {
     ask: AskArgs,
     /// The request's name, as `requests` shows it.
     request: String,
+}
+
+/// The peers, or a word about one.
+#[derive(Args, Clone, Debug)]
+pub(super) struct PeersArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    #[command(subcommand)]
+    word: Option<PeerWord>,
+}
+
+/// What an operator may decide about a peer.
+#[derive(Subcommand, Clone, Debug)]
+enum PeerWord {
+    /// Declare a silent peer dead: what only it could remember is waited for no longer. Be sure: were it alive, this
+    /// party could contradict what it has said to it.
+    Vouch {
+        /// Its name in the roster.
+        name: String,
+    },
+    /// Let a peer of which two live copies were seen be known again. First make sure that one of the two has been ended
+    /// for good.
+    Unfence {
+        /// Its name in the roster.
+        name: String,
+    },
+}
+
+pub(super) async fn peers(args: &PeersArgs) -> Result<(), Report> {
+    let mut client = args.ask.client().await?;
+    let done = match &args.word {
+        None => {
+            let reply = client.status(StatusRequest {}).await.map_err(|status| refused(&status))?;
+            return args.ask.tell(&reply.get_ref().peers, |peers| table::peer_list(peers));
+        }
+        Some(PeerWord::Vouch { name }) => client.vouch(PeerRequest { name: name.clone() }).await,
+        Some(PeerWord::Unfence { name }) => client.unfence(PeerRequest { name: name.clone() }).await,
+    };
+    done.map_err(|status| refused(&status))?;
+    say("done, and on record\n")
 }
 
 pub(super) async fn status(args: &AskArgs) -> Result<(), Report> {

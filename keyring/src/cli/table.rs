@@ -84,8 +84,14 @@ fn request_facts(request: &Request) -> Vec<(&str, String)> {
     ]
 }
 
+/// The peers alone.
+pub(super) fn peer_list(list: &[Peer]) -> String {
+    drawn(&peers(list))
+}
+
 fn peers(peers: &[Peer]) -> Table {
-    let header = ["peer", "place", "link", "round trip", "clock", "queued", "frames in", "frames out", "fault"];
+    let header =
+        ["peer", "place", "link", "lease", "round trip", "clock", "queued", "frames in", "frames out", "fault"];
     let mut table = table(header);
     for peer in peers {
         let milliseconds = |us: u64| format!("{}.{} ms", us / 1_000, us % 1_000 / 100);
@@ -93,6 +99,12 @@ fn peers(peers: &[Peer]) -> Table {
             peer.name.clone(),
             peer.party.to_string(),
             if peer.up { "up" } else { "down" }.to_owned(),
+            match (peer.fenced, peer.known) {
+                (true, _) => "FENCED",
+                (false, true) => "known",
+                (false, false) => "unknown",
+            }
+            .to_owned(),
             maybe(peer.round_trip_us.map(milliseconds)),
             maybe(peer.clock_offset_ms.map(|ms| format!("{ms:+} ms"))),
             peer.queued_frames.to_string(),

@@ -76,7 +76,15 @@ impl Observer {
                 RunNews::Failed { .. } => self.run_ended(*session, "failed", now),
             },
             Event::Chain(chain, news) => self.chain_news(chain, news),
-            Event::Tick | Event::LinkUp(..) | Event::LinkDown(_) | Event::Packet(_) | Event::Proved(..) => {}
+            Event::Tick
+            | Event::LinkUp(..)
+            | Event::LinkDown(_)
+            | Event::Packet(_)
+            | Event::Proved(..)
+            | Event::Nonce(_)
+            | Event::Journal { .. }
+            | Event::Operator(..)
+            | Event::Leave => {}
         }
     }
 
@@ -107,7 +115,9 @@ impl Observer {
             | Order::Examine { .. }
             | Order::ReadTogether(..)
             | Order::ReadStanding(..)
-            | Order::Broadcast(..) => {}
+            | Order::Broadcast(..)
+            | Order::Draw
+            | Order::ShowJournal { .. } => {}
         }
     }
 
@@ -254,6 +264,7 @@ const fn content_word(content: &Content) -> &'static str {
         },
         Content::Stored(_) => "stored",
         Content::Stock(_) => "stock",
+        Content::Lease(_) => "lease",
     }
 }
 

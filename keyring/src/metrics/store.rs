@@ -61,6 +61,18 @@ impl Store for MeteredStore {
     fn head(&self) -> Head {
         self.inner.head()
     }
+
+    fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
+        self.counted("read", self.inner.hash_at(position))
+    }
+
+    fn raise_boot(&self) -> Result<u64, StoreError> {
+        let result = self.inner.raise_boot();
+        if result.is_err() {
+            self.halted.store(true, Ordering::SeqCst);
+        }
+        self.counted("write", result)
+    }
 }
 
 fn bytes_of(entry: &Entry) -> u64 {

@@ -19,7 +19,13 @@ impl Probe for Patient {
     }
 
     async fn readiness(&self) -> Readiness {
-        let node = crate::readiness::NodeFacts { has_auxiliary: true, empty_lanes: Vec::new(), chains: Vec::new() };
+        let node = crate::readiness::NodeFacts {
+            restraints: Vec::new(),
+            fenced: Vec::new(),
+            has_auxiliary: true,
+            empty_lanes: Vec::new(),
+            chains: Vec::new(),
+        };
         let node = if self.is_alive().await { Beat::Answered(node) } else { Beat::Stuck(3_000) };
         Readiness::of(&Facts {
             need: 2,

@@ -21,6 +21,13 @@ impl Node {
         if !self.committee.vouches_for(&packet.envelope) {
             return self.drop_said(Dropped::Signature, 1);
         }
+        if let Content::Lease(word) = &packet.envelope.content {
+            return self.lease_word(&packet.envelope, word);
+        }
+        // Frames of a process that is not known as that party are dropped (law 11).
+        if !self.is_heard(&packet.envelope) {
+            return self.drop_said(Dropped::Instance, 1);
+        }
         let finished = self.shelf.shown(&packet.attachment.stored, &self.committee, &self.memory);
         match finished {
             Ok(entries) => self.write(entries),
@@ -45,6 +52,7 @@ impl Node {
                 }
             }
             Content::Decree { .. } => self.drop_said(Dropped::Unbounded, 1),
+            Content::Lease(_) => {}
         }
     }
 
@@ -147,7 +155,14 @@ impl Node {
         });
         let view = View { node: self, job: &job, digest: live.digest, order: &order, proposed_key };
         let before = live.request.state.clone();
-        let acts = act(&mut live, &view, self);
+        let restrained = self.keeps_out_of(&job);
+        let mut acts = Vec::new();
+        if live.decree.restrain(restrained) && !restrained && !live.request.learning {
+            let is_decided = live.decree.decision().is_some();
+            acts.extend(is_decided.then_some(Act::Decided));
+            acts.extend(live.decree.open(&view, self.around(job.deadline, &job.decree.chain)));
+        }
+        acts.extend(act(&mut live, &view, self));
         self.gap = faded(self.gap, live.decree.gap());
         self.perform(id, &mut live, acts);
         if let Some(record) = live.decree.take_record() {

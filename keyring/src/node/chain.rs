@@ -70,9 +70,13 @@ impl Node {
             side.block_ms = ((side.block_ms * 7 + per_block) / 8).max(1);
         }
         (side.height, side.hash) = (height, hash);
+        self.lease.see(chain, height.0, hash);
         side.height_at = now;
-        let moves = side.outbox.block(height);
-        self.outbox_moves(chain, moves);
+        if self.may_publish(chain) {
+            let Some(side) = self.chains.get_mut(chain) else { return };
+            let moves = side.outbox.block(height);
+            self.outbox_moves(chain, moves);
+        }
         let late: Vec<DecreeId> = self
             .live
             .iter()
@@ -278,6 +282,10 @@ impl Node {
             Err(error) => return self.note(Level::Alarm, Some(id), format!("decided bytes do not verify: {error}")),
         };
         let Some(load) = live.request.load.filter(|_| !live.request.learning) else { return };
+        // Published once the restraint is let go: the decision is told again then.
+        if self.keeps_out_of(&live.job) {
+            return;
+        }
         let turn = live.decree.order().iter().filter(|party| self.present.contains(party)).position(|p| *p == self.me);
         let Some(side) = self.chains.get_mut(&id.chain) else { return };
         let answers_needed = side.keyring.as_ref().map_or(1, |facts| facts.party_threshold.max(1)) as usize;
@@ -296,7 +304,16 @@ impl Node {
         }
     }
 
+    /// Whether this process may publish on a chain: it holds its lease and sees the chain that the others see.
+    fn may_publish(&self, chain: &str) -> bool {
+        self.may_act() && !self.lease.is_blind(chain)
+    }
+
     fn reading(&mut self, chain: &str, decree: &DecreeId, reading: &Reading) {
+        let is_old = self.live.get(decree).is_some_and(|live| self.keeps_out_of(&live.job));
+        if !self.may_publish(chain) || is_old {
+            return;
+        }
         let Some(side) = self.chains.get_mut(chain) else { return };
         side.account_number = Some(reading.account().number);
         let pen = side.setup.pen.clone();
@@ -305,6 +322,9 @@ impl Node {
     }
 
     fn hint(&mut self, chain: &str, sequence: u64, hint: &Hint) {
+        if !self.may_publish(chain) {
+            return;
+        }
         let Some(side) = self.chains.get_mut(chain) else { return };
         let decree = side.outbox.slots().find(|slot| slot.sequence == sequence).map(|slot| slot.decree.clone());
         let (pen, number) = (side.setup.pen.clone(), side.account_number);

@@ -13,6 +13,7 @@ use super::stock::Stock;
 use super::{ChainSide, Effects, Node, Setup};
 use crate::agreement::Record;
 use crate::agreement::clock::{GAP_ASSUMED_MS, Millis};
+use crate::lease::Lease;
 use crate::outbox::Outbox;
 use crate::request::RequestRecord;
 use crate::shelf::{Shelf, ShelfError};
@@ -58,8 +59,13 @@ impl Node {
             };
             chains.insert(side.setup.chain.clone(), side);
         }
+        let (quorum, parties) = (setup.committee.quorum(), setup.committee.parties());
+        let remembered = super::standing::recover(store.as_ref())?;
+        let lease = Lease::new(setup.me, parties, quorum, setup.process, remembered, now);
         let mut node = Self {
             me: setup.me,
+            lease,
+            acted: false,
             committee: setup.committee,
             keys_per_lane: setup.keys_per_lane,
             slots: setup.slots.max(1),

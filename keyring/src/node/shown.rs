@@ -12,6 +12,8 @@ use crate::agreement::clock::Millis;
 pub enum Dropped {
     /// Nobody of the roster in force signed it so.
     Signature,
+    /// By a process that is not known as that party.
+    Instance,
     /// Its names are longer than allowed.
     Unbounded,
     /// About a request that the own endpoint does not show yet, and there was no room to keep it.
@@ -39,6 +41,7 @@ impl Dropped {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Signature => "signature",
+            Self::Instance => "instance",
             Self::Unbounded => "unbounded",
             Self::Early => "early",
         }

@@ -21,7 +21,13 @@ fn chain() -> ChainFacts {
 }
 
 fn node() -> NodeFacts {
-    NodeFacts { has_auxiliary: true, empty_lanes: Vec::new(), chains: vec![chain()] }
+    NodeFacts {
+        restraints: Vec::new(),
+        fenced: Vec::new(),
+        has_auxiliary: true,
+        empty_lanes: Vec::new(),
+        chains: vec![chain()],
+    }
 }
 
 /// Three of five, all well.
@@ -179,4 +185,16 @@ fn names_are_words_of_their_own_and_every_text_carries_a_remedy() {
 #[test]
 fn the_manual_has_the_table_of_reasons() {
     crate::manual::check_part("docs/operations.md", "reasons", &reference());
+}
+
+#[test]
+fn what_restrains_the_process_is_named() {
+    let peer = mpc_core::PartyIndex::new(1);
+    let of = |restraint: Restraint| with_node(|node| node.restraints = vec![(restraint, "what is wrong".to_owned())]);
+    assert_eq!(of(Restraint::NoLease { have: 1, need: 2 }), ["no_lease"]);
+    assert_eq!(of(Restraint::Unknown { unheard: vec![peer] }), ["waits_for_peer_or_vouch"]);
+    assert_eq!(of(Restraint::Refused { by: peer, reason: crate::lease::Refusal::RolledBack }), ["refused_by_peer"]);
+    assert_eq!(of(Restraint::KeepsOut { unheard: vec![peer] }), ["keeps_out"]);
+    assert_eq!(of(Restraint::Blind { chain: "zenrock".to_owned() }), ["blind"]);
+    assert_eq!(with_node(|node| node.fenced = vec!["bravo".to_owned()]), ["peer_fenced"]);
 }

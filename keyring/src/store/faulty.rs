@@ -34,6 +34,23 @@ impl FaultyStore {
         Self { inner, fault, written: AtomicU64::new(0), halted: AtomicBool::new(false) }
     }
 
+    /// One write that meets the fault.
+    fn write<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.halted.load(Ordering::SeqCst) {
+            return Err(StoreError::Halted);
+        }
+        let written = self.written.fetch_add(1, Ordering::SeqCst);
+        match self.fault {
+            DiskFault::Full(after) if written >= after => Err(self.fail(rustix::io::Errno::NOSPC)),
+            DiskFault::Broken(after) if written >= after => Err(self.fail(rustix::io::Errno::IO)),
+            DiskFault::Slow(each) => {
+                std::thread::sleep(each);
+                write()
+            }
+            DiskFault::Full(_) | DiskFault::Broken(_) => write(),
+        }
+    }
+
     /// As the real medium: after a failed write nothing more is taken.
     fn fail(&self, kind: rustix::io::Errno) -> StoreError {
         self.halted.store(true, Ordering::SeqCst);
@@ -46,19 +63,7 @@ impl Store for FaultyStore {
         if batch.is_empty() {
             return self.inner.append(batch);
         }
-        if self.halted.load(Ordering::SeqCst) {
-            return Err(StoreError::Halted);
-        }
-        let written = self.written.fetch_add(1, Ordering::SeqCst);
-        match self.fault {
-            DiskFault::Full(after) if written >= after => Err(self.fail(rustix::io::Errno::NOSPC)),
-            DiskFault::Broken(after) if written >= after => Err(self.fail(rustix::io::Errno::IO)),
-            DiskFault::Slow(each) => {
-                std::thread::sleep(each);
-                self.inner.append(batch)
-            }
-            DiskFault::Full(_) | DiskFault::Broken(_) => self.inner.append(batch),
-        }
+        self.write(|| self.inner.append(batch))
     }
 
     fn read(&self, table: Table, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -71,6 +76,14 @@ impl Store for FaultyStore {
 
     fn head(&self) -> Head {
         self.inner.head()
+    }
+
+    fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
+        self.inner.hash_at(position)
+    }
+
+    fn raise_boot(&self) -> Result<u64, StoreError> {
+        self.write(|| self.inner.raise_boot())
     }
 }
 

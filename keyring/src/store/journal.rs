@@ -3,7 +3,8 @@
 use super::medium::{Change, Column, Medium};
 use super::seal::{Argon2Cost, Header, Seal, Unlock};
 use super::{
-    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Entry, Head, KEY_BYTES_MAX, OpenError, Page, Rule, SCHEMA, StoreError, Table,
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Entry, HEADS_KEPT, Head, KEY_BYTES_MAX, OpenError, Page, Rule, SCHEMA,
+    StoreError, Table,
 };
 use crate::clock::Randomness;
 use crate::tag::Tagged;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 const SCHEMA_KEY: &[u8] = b"schema";
 const HEADER_KEY: &[u8] = b"header";
 const HEAD_KEY: &[u8] = b"head";
+const BOOT_KEY: &[u8] = b"boot";
 
 /// A store over a medium.
 pub(super) struct Journal<M> {
@@ -125,12 +127,47 @@ impl<M: Medium> Journal<M> {
         }
         let sealed = self.seal.seal(Column::Header, HEAD_KEY, &encode_head(head), &mut *writer.rng)?;
         changes.push(Change { column: Column::Header, key: HEAD_KEY.to_vec(), value: Some(sealed) });
+        let key = past_head_key(head.position);
+        let sealed = self.seal.seal(Column::Header, &key, &head.hash, &mut *writer.rng)?;
+        changes.push(Change { column: Column::Header, key: key.to_vec(), value: Some(sealed) });
+        if let Some(forgotten) = head.position.checked_sub(HEADS_KEPT) {
+            changes.push(Change { column: Column::Header, key: past_head_key(forgotten).to_vec(), value: None });
+        }
         // From here until the medium has answered nobody knows what is on disk. The mark also survives a panic.
         writer.halted = true;
         self.medium.write(changes)?;
         writer.halted = false;
         *lock(&self.head) = head;
         Ok(head)
+    }
+
+    pub(super) fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
+        let damaged = || StoreError::Damaged { place: format!("head {position}"), what: "it is no hash" };
+        let key = past_head_key(position);
+        let Some(sealed) = self.medium.get(Column::Header, &key)? else { return Ok(None) };
+        let plain = self.seal.open_record(Column::Header, &key, &sealed)?;
+        plain.as_slice().try_into().map(Some).map_err(|_| damaged())
+    }
+
+    pub(super) fn raise_boot(&self) -> Result<u64, StoreError> {
+        let damaged = || StoreError::Damaged { place: "boot counter".to_owned(), what: "it is no number" };
+        let mut writer = lock(&self.writer);
+        if writer.halted {
+            return Err(StoreError::Halted);
+        }
+        let last = match self.medium.get(Column::Header, BOOT_KEY)? {
+            Some(sealed) => {
+                let plain = self.seal.open_record(Column::Header, BOOT_KEY, &sealed)?;
+                plain.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| damaged())?
+            }
+            None => 0,
+        };
+        let boot = last.checked_add(1).ok_or_else(damaged)?;
+        let sealed = self.seal.seal(Column::Header, BOOT_KEY, &boot.to_be_bytes(), &mut *writer.rng)?;
+        writer.halted = true;
+        self.medium.write(vec![Change { column: Column::Header, key: BOOT_KEY.to_vec(), value: Some(sealed) }])?;
+        writer.halted = false;
+        Ok(boot)
     }
 
     /// Every write-once put finds its key free or holding the same bytes, as the batch so far would leave it.
@@ -214,6 +251,13 @@ fn check_bounds(batch: &[Entry]) -> Result<(), StoreError> {
         bytes = bytes.saturating_add(key.len()).saturating_add(value);
     }
     within("the sum of its bytes", bytes, BATCH_BYTES_MAX)
+}
+
+/// Beside the head itself, its hash at every position of late.
+fn past_head_key(position: u64) -> [u8; 13] {
+    let mut key = *b"past/\0\0\0\0\0\0\0\0";
+    key[5..].copy_from_slice(&position.to_be_bytes());
+    key
 }
 
 fn encode_head(head: Head) -> [u8; 40] {

@@ -149,6 +149,15 @@ impl Store for MemoryStore {
     fn head(&self) -> Head {
         self.journal.head()
     }
+    fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
+        self.alive()?;
+        self.journal.hash_at(position)
+    }
+
+    fn raise_boot(&self) -> Result<u64, StoreError> {
+        self.alive()?;
+        self.journal.raise_boot()
+    }
 }
 
 impl Medium for MemoryMedium {

@@ -125,6 +125,13 @@ impl Store for RocksStore {
     fn head(&self) -> Head {
         self.journal.head()
     }
+    fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
+        self.journal.hash_at(position)
+    }
+
+    fn raise_boot(&self) -> Result<u64, StoreError> {
+        self.journal.raise_boot()
+    }
 }
 
 impl RocksMedium {

@@ -1,7 +1,8 @@
 //! What goes wrong: crashes and restarts, links, and the healing of everything.
 
 use chain_client::KeyType;
-use keyring::node::{ChainSetup, Node, Setup};
+use keyring::lease::{Life, Process};
+use keyring::node::{ChainSetup, Event, Node, Setup, Word};
 use keyring::store::{CrashPoint, Store};
 use mpc_core::{PartyIndex, Suite};
 use rand::Rng;
@@ -16,8 +17,15 @@ const DOWN_MS: u64 = 2_000;
 impl World {
     /// A process begins with what its disk remembers.
     pub(super) fn start(&mut self, party: PartyIndex) {
+        let boot = match self.process(party).store.raise_boot() {
+            Ok(boot) => boot,
+            Err(error) => return self.laws.broken("it_remembers", format!("{party}: {error}")),
+        };
+        let process = Process { life: Life { incarnation: 0, boot }, instance: self.rng.r#gen() };
+        self.process_mut(party).instance = process.instance;
         let setup = Setup {
             me: party,
+            process,
             committee: self.town.committee.clone(),
             keys_per_lane: [Suite::Secp256k1, Suite::Ed25519].map(|suite| (suite, self.plan.keys_per_lane)).into(),
             live_max: 256,
@@ -39,6 +47,10 @@ impl World {
             self.link_rises(party, peer);
         }
         self.settle(party);
+        // Whoever never starts is known to be dead: its peers' operators say so.
+        for absent in self.plan.absent.clone() {
+            self.deliver(party, Event::Operator(absent, Word::Vouch));
+        }
         let height = self.ledger.height();
         let wait = self.rng.gen_range(10..200);
         self.after(wait, Happening::Sees { party, height });

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use keyring::agreement::Audience;
+use keyring::lease::Held;
 use keyring::message::{Attachment, Content, Envelope, Packet, decode_frame, encode_frame};
 use keyring::node::{Event, Order, Priority, RunNews, RunOrder};
 use keyring::store::{Head, Store, StoreError, Table};
@@ -87,6 +88,17 @@ impl World {
             Order::ReadTogether(decree, request) => self.read_together(party, decree, request),
             Order::ReadStanding(decree, request) => self.read_standing(party, decree, request),
             Order::Broadcast(_, signed) => self.broadcast(party, signed),
+            Order::Draw => {
+                let (incarnation, nonce) = (self.process(party).incarnation, self.rng.next_u64());
+                self.after(0, Happening::Told { party, incarnation, event: Box::new(Event::Nonce(nonce)) });
+            }
+            Order::ShowJournal { peer, nonce, position } => {
+                let process = self.process(party);
+                let hash = process.store.hash_at(position).ok().flatten();
+                let held = hash.map(|hash| Held { position, hash });
+                let (incarnation, event) = (process.incarnation, Event::Journal { peer, nonce, held });
+                self.after(0, Happening::Told { party, incarnation, event: Box::new(event) });
+            }
             Order::Note(note) => self.heard_note(party, &note),
         }
     }
@@ -94,7 +106,8 @@ impl World {
     fn say(&mut self, party: PartyIndex, to: Audience, content: Content, attachment: Attachment, head: Head) {
         self.laws.says(&self.processes[usize::from(party.get())], &content);
         let (key, epoch) = (self.town.node_key(party).clone(), self.town.committee.epoch());
-        let sign = |content| Envelope::sign(&key, epoch, party, content, head.position, head.hash);
+        let instance = self.process(party).instance;
+        let sign = |content| Envelope::sign(&key, epoch, (party, instance), content, head.position, head.hash);
         let packet = Packet { envelope: sign(content), attachment };
         self.note(|| format!("{party} says to {to:?}: {}", summary(&packet)));
         let peers: Vec<PartyIndex> = match to {
@@ -342,6 +355,7 @@ fn summary(packet: &Packet) -> String {
         Content::Decree { decree, ballot, statement } => format!("{decree} {ballot} {}", word(statement)),
         Content::Stored(stored) => format!("stored {:?}", stored.key),
         Content::Stock(stock) => format!("{stock:?}"),
+        Content::Lease(word) => format!("{word:?}"),
     }
 }
 

@@ -1,0 +1,499 @@
+//! One living copy, with its whole memory (law 11): a process acts only while a quorum knows it, and no other, as its
+//! party, and keeps out of what it may have forgotten.
+//!
+//! Pure: words and time in, words out; fresh chance comes in as nonces. The rules stand in `docs/leases.md`; in short:
+//!
+//! * A process says `hello` with its boot counter, an instance number drawn at its start, and where its journal stands.
+//!   A peer that remembers a later place of that journal asks to be shown it, and refuses a process that cannot.
+//! * A grant lasts one lease and is renewed by tokens. The same token twice with different chance means two live copies:
+//!   the peer fences both until an operator decides.
+//! * To act, a process must have been granted by more than half of its peers once and by `Q − 1` within one lease.
+//! * What was there before its first lease is *old* for it until every peer has answered its hello.
+//!
+//! `grants` is what this party gives, `held` what it gets, `sight` who sees which chain.
+
+mod grants;
+mod held;
+mod sight;
+#[cfg(test)]
+mod tests;
+mod word;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mpc_core::PartyIndex;
+use serde::{Deserialize, Serialize};
+
+use self::grants::Grants;
+pub use self::grants::PeerMemory;
+use self::held::{Due, Holdings};
+use self::sight::Sights;
+pub use self::word::{CHAINS_MAX, Held, Known, LeaseWord, Life, Process, Refusal, Sight};
+use crate::agreement::clock::Millis;
+use crate::planted::{self, Plant};
+
+/// How long a grant lasts.
+pub const LEASE_MS: Millis = 10_000;
+/// How often it is renewed.
+pub const RENEW_EVERY_MS: Millis = 3_000;
+/// How often a question without answer is repeated.
+pub const REPEAT_EVERY_MS: Millis = 1_000;
+
+/// Processes that were alarmed about; beyond it an alarm may be said again.
+const ALARMS_MAX: usize = 256;
+
+/// What a party remembers of all this across restarts. Written beside whatever is written next; at once where a promise
+/// rests on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Of each peer.
+    pub peers: BTreeMap<PartyIndex, PeerMemory>,
+    /// By chain, the newest height ever seen by the own endpoint.
+    pub heights: BTreeMap<String, u64>,
+}
+
+/// Who spoke, from which process, and where its journal stood.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// The party.
+    pub from: PartyIndex,
+    /// Its process.
+    pub instance: u64,
+    /// Its journal.
+    pub journal: Held,
+}
+
+/// What the granting half answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Granted { nonce: u64, token: u64 },
+    Word(LeaseWord),
+    Nothing,
+}
+
+/// What the node is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Say this to that peer.
+    Say(PartyIndex, LeaseWord),
+    /// Say it once the memory of it is durable: a promise rests on it.
+    SayDurably(PartyIndex, LeaseWord),
+    /// Write what is to be remembered.
+    Remember,
+    /// Draw a fresh nonce and bring it to [`Lease::nonce`].
+    Draw,
+    /// Show what the journal held at this position, in a hello of this nonce: [`Lease::show`].
+    Show(PartyIndex, u64, u64),
+    /// A person must act.
+    Alarm(String),
+    /// A person may want to know.
+    Note(String),
+}
+
+/// Why a process does not act, or not on everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restraint {
+    /// Fewer than `Q − 1` peers know this process now.
+    NoLease {
+        /// Peers that know it.
+        have: usize,
+        /// Peers that must.
+        need: usize,
+    },
+    /// More than half of the peers must have known it once: it waits for one of these, or for a vouch.
+    Unknown {
+        /// Peers that have not answered.
+        unheard: Vec<PartyIndex>,
+    },
+    /// A peer refuses it.
+    Refused {
+        /// The peer.
+        by: PartyIndex,
+        /// Why.
+        reason: Refusal,
+    },
+    /// It keeps out of what is old until these have answered, or are vouched dead.
+    KeepsOut {
+        /// Peers that have not answered.
+        unheard: Vec<PartyIndex>,
+    },
+    /// `Q` peers see another block than this party.
+    Blind {
+        /// On this chain.
+        chain: String,
+    },
+}
+
+impl Restraint {
+    /// What it means and what to do, with the parties by name.
+    pub fn text(&self, party: impl Fn(PartyIndex) -> String) -> String {
+        let list = |parties: &[PartyIndex]| parties.iter().map(|at| party(*at)).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::NoLease { have, need } => {
+                format!("{have} of {need} peers that must know this process as its party do")
+            }
+            Self::Unknown { unheard } => format!(
+                "more than half of the peers must have known this process once; not heard since its start: {}",
+                list(unheard)
+            ),
+            Self::Refused { by, reason } => format!("{} refuses this process: {reason}", party(*by)),
+            Self::KeepsOut { unheard } => {
+                format!("what was asked before this process began waits for {}", list(unheard))
+            }
+            Self::Blind { chain } => {
+                format!("a quorum of peers sees another block of {chain} than this party's endpoint")
+            }
+        }
+    }
+}
+
+/// The lease machine of one process.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    me: PartyIndex,
+    process: Process,
+    quorum: usize,
+    grants: Grants,
+    held: Holdings,
+    sights: Sights,
+    heights: BTreeMap<String, u64>,
+    heights_dirty: bool,
+    linked: BTreeSet<PartyIndex>,
+    draws: bool,
+    has_left: bool,
+    alarmed: BTreeSet<(PartyIndex, u64)>,
+}
+
+impl Lease {
+    /// The machine of a process that has just begun, with what its disk remembers.
+    #[must_use]
+    pub fn new(
+        me: PartyIndex,
+        parties: impl Iterator<Item = PartyIndex>,
+        quorum: usize,
+        process: Process,
+        remembered: Remembered,
+        now: Millis,
+    ) -> Self {
+        let seen = remembered.heights.iter();
+        let seen = seen.map(|(chain, height)| Known { chain: chain.clone(), height: *height, sequence: 0 }).collect();
+        Self {
+            me,
+            process,
+            quorum,
+            grants: Grants::new(process.instance, remembered.peers, now),
+            held: Holdings::new(parties.filter(|party| *party != me), quorum, seen),
+            sights: Sights::default(),
+            heights: remembered.heights,
+            heights_dirty: false,
+            linked: BTreeSet::new(),
+            draws: false,
+            has_left: false,
+            alarmed: BTreeSet::new(),
+        }
+    }
+
+    /// This process.
+    #[must_use]
+    pub const fn process(&self) -> Process {
+        self.process
+    }
+
+    /// What is to be remembered, if it changed.
+    pub fn take_remembered(&mut self) -> Option<Remembered> {
+        let changed = self.grants.take_dirty() | std::mem::take(&mut self.heights_dirty);
+        changed.then(|| Remembered { peers: self.grants.memory(), heights: self.heights.clone() })
+    }
+
+    /// Whether [`Self::take_remembered`] has something.
+    #[must_use]
+    pub const fn is_dirty(&self) -> bool {
+        self.grants.is_dirty() || self.heights_dirty
+    }
+}
+
+// === what it may do ===
+
+impl Lease {
+    /// Whether this process may act at all: propose, vote, sign, publish.
+    #[must_use]
+    pub fn may_act(&self, now: Millis) -> bool {
+        !self.has_left && self.held.may_act(now)
+    }
+
+    /// Whether something created at this height is out of bounds for now: only what was stored may be said again.
+    #[must_use]
+    pub fn keeps_out(&self, chain: &str, created: u64) -> bool {
+        let is_old = created <= self.held.old_height(chain) && self.held.unheard().next().is_some();
+        (is_old && !planted::is(Plant::ActsBeforeAllAnswered)) || self.sights.is_blind(chain)
+    }
+
+    /// Account sequences below this one are out of bounds for now, but for what was stored.
+    #[must_use]
+    pub fn keeps_out_of_sequences(&self, chain: &str) -> u64 {
+        if self.held.unheard().next().is_some() { self.held.old_sequence(chain) } else { 0 }
+    }
+
+    /// Whether this party sees another chain than `Q` others.
+    #[must_use]
+    pub fn is_blind(&self, chain: &str) -> bool {
+        self.sights.is_blind(chain)
+    }
+
+    /// Whether frames of this instance of a peer are heard.
+    #[must_use]
+    pub fn hears(&self, party: PartyIndex, instance: u64) -> bool {
+        self.grants.knows(party, instance)
+    }
+
+    /// Whether a peer and this process know each other.
+    #[must_use]
+    pub fn is_mutual(&self, peer: PartyIndex, now: Millis) -> bool {
+        self.linked.contains(&peer) && self.held.is_fresh(peer, now) && self.grants.is_alive(peer, now)
+    }
+
+    /// Everything that restrains this process now.
+    #[must_use]
+    pub fn restraints(&self, now: Millis) -> Vec<Restraint> {
+        let peers = || self.held.peers();
+        let unheard: Vec<PartyIndex> = self.held.unheard().collect();
+        let mut restraints = Vec::new();
+        let have = peers().filter(|peer| self.held.is_fresh(*peer, now)).count();
+        if have + 1 < self.quorum {
+            restraints.push(Restraint::NoLease { have, need: self.quorum.saturating_sub(1) });
+        } else if !self.held.is_known() {
+            restraints.push(Restraint::Unknown { unheard: unheard.clone() });
+        }
+        let refusals = self.held.refusals().filter(|(_, reason)| *reason != Refusal::StillAlive);
+        restraints.extend(refusals.map(|(by, reason)| Restraint::Refused { by, reason }));
+        if self.held.is_known() && !unheard.is_empty() {
+            restraints.push(Restraint::KeepsOut { unheard });
+        }
+        restraints.extend(self.sights.blind().map(|chain| Restraint::Blind { chain: chain.to_owned() }));
+        restraints
+    }
+
+    /// Peers of which this party has seen two live copies.
+    #[must_use]
+    pub fn fenced(&self) -> Vec<PartyIndex> {
+        self.held.peers().filter(|peer| self.grants.is_fenced(*peer)).collect()
+    }
+}
+
+// === what happens ===
+
+impl Lease {
+    /// The own endpoint shows a new block.
+    pub fn see(&mut self, chain: &str, height: u64, hash: [u8; 32]) {
+        self.sights.see(chain, height, hash, self.quorum);
+        let known = self.heights.entry(chain.to_owned()).or_default();
+        if height > *known {
+            *known = height;
+            self.heights_dirty = true;
+        }
+    }
+
+    /// A link stands.
+    pub fn link_up(&mut self, peer: PartyIndex) {
+        self.linked.insert(peer);
+        self.held.link_up(peer);
+    }
+
+    /// A link broke.
+    pub fn link_down(&mut self, peer: PartyIndex) {
+        self.linked.remove(&peer);
+    }
+
+    /// Time passed: asks for grants, renews them.
+    pub fn tick(&mut self, sequences: &BTreeMap<String, u64>, now: Millis) -> Vec<Act> {
+        let mut acts = self.say_due(None, sequences, now);
+        if !self.has_left && !self.draws && self.held.needs_nonce(&self.linked, now) {
+            self.draws = true;
+            acts.push(Act::Draw);
+        }
+        acts
+    }
+
+    /// Fresh chance, drawn for this very moment: two copies of one memory must not draw the same.
+    pub fn nonce(&mut self, nonce: u64, sequences: &BTreeMap<String, u64>, now: Millis) -> Vec<Act> {
+        self.draws = false;
+        self.say_due(Some(nonce), sequences, now)
+    }
+
+    fn say_due(&mut self, nonce: Option<u64>, sequences: &BTreeMap<String, u64>, now: Millis) -> Vec<Act> {
+        if self.has_left {
+            return Vec::new();
+        }
+        let due = self.held.due(&self.linked, nonce, now);
+        let say = |(peer, due)| match due {
+            Due::Hello(nonce) => Act::Say(peer, LeaseWord::Hello { life: self.process.life, nonce, held: None }),
+            Due::Renew(token, nonce) => {
+                Act::Say(peer, LeaseWord::Renew { token, nonce, sights: self.own_sights(sequences) })
+            }
+        };
+        due.into_iter().map(say).collect()
+    }
+
+    fn own_sights(&self, sequences: &BTreeMap<String, u64>) -> Vec<Sight> {
+        let sight = |(chain, height, hash): (&str, u64, [u8; 32])| Sight {
+            chain: chain.to_owned(),
+            height,
+            hash,
+            sequence: sequences.get(chain).copied().unwrap_or(0),
+        };
+        self.sights.newest().map(sight).collect()
+    }
+
+    /// What the journal held at the position that a peer asked for; `None` if it reaches not so far, or not so far back.
+    pub fn show(&mut self, peer: PartyIndex, nonce: u64, held: Option<Held>) -> Vec<Act> {
+        let life = self.process.life;
+        match held {
+            Some(_) if self.held.is_asked(peer, nonce) => vec![Act::Say(peer, LeaseWord::Hello { life, nonce, held })],
+            Some(_) => Vec::new(),
+            None => vec![Act::Alarm(format!(
+                "{peer} remembers a place of this party's journal that this disk does not hold: restored, copied, or \
+                 older than the journal reaches back"
+            ))],
+        }
+    }
+
+    /// A statement of a peer that is heard.
+    pub fn saw(&mut self, heard: &Heard) {
+        self.grants.saw(heard.from, heard.journal);
+    }
+
+    /// A word of a peer.
+    pub fn hear(&mut self, heard: &Heard, word: &LeaseWord, now: Millis) -> Vec<Act> {
+        if heard.from == self.me || !word.is_bounded() {
+            return Vec::new();
+        }
+        let from = heard.from;
+        match word {
+            LeaseWord::Hello { life, nonce, held } => {
+                let said = self.grants.hello(heard, *life, *nonce, *held, now);
+                self.answer(heard, *nonce, said)
+            }
+            LeaseWord::Renew { token, nonce, sights } => {
+                let said = self.grants.renew(heard, *token, *nonce, sights, now);
+                if matches!(said, Ok(Said::Word(LeaseWord::Renewed { .. }))) {
+                    self.sights.told(from, sights, self.quorum);
+                }
+                self.answer(heard, *nonce, said)
+            }
+            LeaseWord::Goodbye => {
+                // Written at once: after a restart of both nobody need wait.
+                if self.grants.goodbye(heard) { vec![Act::Remember] } else { Vec::new() }
+            }
+            LeaseWord::Challenge { nonce, position } if self.held.is_asked(from, *nonce) => {
+                vec![Act::Show(from, *nonce, *position)]
+            }
+            LeaseWord::Challenge { .. } => Vec::new(),
+            LeaseWord::Granted { nonce, token, known } => {
+                let was_known = self.held.is_known();
+                self.held.granted(from, *nonce, *token, known.clone());
+                if self.held.is_known() && !was_known { vec![self.first_lease()] } else { Vec::new() }
+            }
+            LeaseWord::Renewed { nonce, token, is_doubled } => {
+                self.held.renewed(from, *nonce, *token);
+                if *is_doubled && self.is_first((self.me, 0)) {
+                    return vec![Act::Alarm(format!(
+                        "{from} hears another process that asks to be this party: a copy of this disk has been started"
+                    ))];
+                }
+                Vec::new()
+            }
+            LeaseWord::HelloAgain { nonce } => {
+                self.held.hello_again(from, *nonce);
+                Vec::new()
+            }
+            LeaseWord::Refused { nonce, reason } => {
+                let is_news = self.held.refused(from, *nonce, *reason, now);
+                match reason {
+                    _ if !is_news => Vec::new(),
+                    Refusal::StillAlive => vec![Act::Note(format!("{from} waits: {reason}"))],
+                    _ => vec![Act::Alarm(format!("{from} does not know this process as its party: {reason}"))],
+                }
+            }
+        }
+    }
+
+    fn first_lease(&self) -> Act {
+        let unheard: Vec<String> = self.held.unheard().map(|peer| peer.to_string()).collect();
+        Act::Note(match unheard.as_slice() {
+            [] => "every peer knows this process".to_owned(),
+            some => format!("known to a majority; keeps out of what is old until {} answer", some.join(", ")),
+        })
+    }
+
+    fn answer(&mut self, heard: &Heard, nonce: u64, said: Result<Said, Refusal>) -> Vec<Act> {
+        let from = heard.from;
+        match said {
+            Ok(Said::Nothing) => Vec::new(),
+            Ok(Said::Word(word)) => {
+                let is_doubled = matches!(word, LeaseWord::Renewed { is_doubled: true, .. });
+                let mut acts = vec![Act::Say(from, word)];
+                let newcomer = self.grants.newcomer(from).unwrap_or(0);
+                if is_doubled && self.is_first((from, newcomer)) {
+                    acts.push(Act::Alarm(format!(
+                        "two processes of {from} are alive: one is known, another asks to be; the second is refused"
+                    )));
+                }
+                acts
+            }
+            Ok(Said::Granted { nonce, token }) => {
+                vec![Act::SayDurably(from, LeaseWord::Granted { nonce, token, known: self.known_of(from) })]
+            }
+            Err(reason) => {
+                let word = LeaseWord::Refused { nonce, reason };
+                let is_fence = reason == Refusal::Fenced;
+                let mut acts = vec![if is_fence { Act::SayDurably(from, word) } else { Act::Say(from, word) }];
+                if reason != Refusal::StillAlive && self.is_first((from, heard.instance)) {
+                    acts.push(Act::Alarm(format!("a process of {from} is refused: {reason}")));
+                }
+                acts
+            }
+        }
+    }
+
+    /// Each alarm once, within a bound.
+    fn is_first(&mut self, about: (PartyIndex, u64)) -> bool {
+        if self.alarmed.len() >= ALARMS_MAX {
+            self.alarmed.clear();
+        }
+        self.alarmed.insert(about)
+    }
+
+    fn known_of(&self, peer: PartyIndex) -> Vec<Known> {
+        let memory = self.grants.memory();
+        let sequences = memory.get(&peer).map(|memory| &memory.sequences);
+        let known = |(chain, height): (&String, &u64)| Known {
+            chain: chain.clone(),
+            height: *height,
+            sequence: sequences.and_then(|known| known.get(chain)).copied().unwrap_or(0),
+        };
+        self.heights.iter().map(known).take(CHAINS_MAX).collect()
+    }
+
+    /// An operator declares a silent peer dead, on record. `false` if it is not silent.
+    pub fn vouch(&mut self, peer: PartyIndex, now: Millis) -> bool {
+        self.is_silent(peer, now) && self.held.vouch(peer)
+    }
+
+    /// Whether nothing was heard of a peer for one lease, so that it may be declared dead.
+    #[must_use]
+    pub fn is_silent(&self, peer: PartyIndex, now: Millis) -> bool {
+        peer != self.me && !self.held.is_fresh(peer, now) && !self.grants.is_alive(peer, now)
+    }
+
+    /// An operator has decided which copy of a peer is to live. `false` if it is not fenced.
+    pub fn unfence(&mut self, peer: PartyIndex) -> bool {
+        self.alarmed.retain(|(party, _)| *party != peer);
+        self.grants.unfence(peer)
+    }
+
+    /// The process ends in order and does not act any more.
+    pub fn leave(&mut self) -> Vec<Act> {
+        self.has_left = true;
+        self.linked.iter().map(|peer| Act::Say(*peer, LeaseWord::Goodbye)).collect()
+    }
+}

@@ -1,0 +1,227 @@
+//! The node and its lease: which process is heard, when this one may act, and what it keeps out of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mpc_core::PartyIndex;
+
+use super::{ChainSide, Level, Node, Order};
+use crate::admission::Job;
+use crate::agreement::{Act as DecreeAct, Audience};
+use crate::lease::{Act, Heard, Held, LeaseWord, Remembered, Restraint};
+use crate::message::{Attachment, Content, Envelope};
+use crate::store::{Entry, Table};
+
+const REMEMBERED: &[u8] = b"lease";
+
+/// What an operator decides about a peer, on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// The silent peer is dead: nothing that it remembers is waited for.
+    Vouch,
+    /// Of two live copies one was ended: the peer may say hello again.
+    Unfence,
+}
+
+impl Node {
+    /// Whether this process may act at all.
+    #[must_use]
+    pub fn may_act(&self) -> bool {
+        self.lease.may_act(self.now)
+    }
+
+    /// Why this process does not act, or not on everything; empty when nothing restrains it.
+    #[must_use]
+    pub fn restraints(&self) -> Vec<Restraint> {
+        self.lease.restraints(self.now)
+    }
+
+    /// Peers of which this party has seen two live copies.
+    #[must_use]
+    pub fn fenced(&self) -> Vec<PartyIndex> {
+        self.lease.fenced()
+    }
+
+    /// Whether an operator's decision about a peer can be carried out now; if not, why.
+    ///
+    /// # Errors
+    /// In words, for the operator.
+    pub fn would(&self, peer: PartyIndex, word: Word) -> Result<(), &'static str> {
+        let fits = match word {
+            Word::Vouch => self.lease.is_silent(peer, self.now),
+            Word::Unfence => self.lease.fenced().contains(&peer),
+        };
+        match word {
+            _ if fits => Ok(()),
+            Word::Vouch => Err("it was heard within the last lease: nobody vouches that a living peer is dead"),
+            Word::Unfence => Err("it is not fenced here"),
+        }
+    }
+
+    /// Whether a peer's process and this one know each other.
+    #[must_use]
+    pub fn knows(&self, peer: PartyIndex) -> bool {
+        self.lease.is_mutual(peer, self.now)
+    }
+
+    /// Whether a job is out of bounds for now: what was stored may be said again, nothing new.
+    pub(super) fn keeps_out_of(&self, job: &Job) -> bool {
+        !self.may_act() || self.lease.keeps_out(&job.decree.chain, job.created.0)
+    }
+
+    /// Time for the lease; then who is present follows from it.
+    pub(super) fn tick_lease(&mut self) {
+        let acts = self.lease.tick(&self.own_sequences(), self.now);
+        self.lease_acts(acts);
+        self.presence();
+    }
+
+    pub(super) fn nonce(&mut self, nonce: u64) {
+        let acts = self.lease.nonce(nonce, &self.own_sequences(), self.now);
+        self.lease_acts(acts);
+    }
+
+    /// What the journal held where a peer asked.
+    pub(super) fn journal_shown(&mut self, peer: PartyIndex, nonce: u64, held: Option<Held>) {
+        let acts = self.lease.show(peer, nonce, held);
+        self.lease_acts(acts);
+    }
+
+    pub(super) fn lease_word(&mut self, envelope: &Envelope, word: &LeaseWord) {
+        let heard = heard(envelope);
+        let acts = self.lease.hear(&heard, word, self.now);
+        self.lease_acts(acts);
+        self.presence();
+    }
+
+    /// Whether a peer's statement is heard: its process is the one that this party knows. Notes where its journal stood.
+    pub(super) fn is_heard(&mut self, envelope: &Envelope) -> bool {
+        if envelope.from == self.me {
+            return true;
+        }
+        let is_heard = self.lease.hears(envelope.from, envelope.instance);
+        if is_heard {
+            self.lease.saw(&heard(envelope));
+        }
+        is_heard
+    }
+
+    pub(super) fn operator(&mut self, peer: PartyIndex, word: Word) {
+        let (done, what) = match word {
+            Word::Vouch => (self.lease.vouch(peer, self.now), "declared dead"),
+            Word::Unfence => (self.lease.unfence(peer), "unfenced"),
+        };
+        if !done {
+            return self.note(Level::Warn, None, format!("{peer} cannot be {what}: it is alive, or was not fenced"));
+        }
+        let mut place = b"operator/".to_vec();
+        place.extend(self.lease.process().life.boot.to_be_bytes());
+        place.extend(self.now.to_be_bytes());
+        place.extend(peer.get().to_be_bytes());
+        self.write([Entry::put(Table::Audit, place, what.as_bytes())]);
+        self.note(Level::Warn, None, format!("{peer} was {what} by this node's operator"));
+        self.tick();
+    }
+
+    /// The process ends in order: whoever comes next need not wait for the lease to run out.
+    pub(super) fn leave(&mut self) {
+        let acts = self.lease.leave();
+        self.lease_acts(acts);
+    }
+
+    fn own_sequences(&self) -> BTreeMap<String, u64> {
+        let next = |(chain, side): (&String, &ChainSide)| Some((chain.clone(), side.outbox.next_sequence()?));
+        self.chains.iter().filter_map(next).collect()
+    }
+
+    fn lease_acts(&mut self, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Say(peer, word) => self.say_word(peer, word),
+                Act::SayDurably(peer, word) => {
+                    self.remember_lease();
+                    self.say_word(peer, word);
+                }
+                Act::Remember => self.remember_lease(),
+                Act::Draw => self.effects.orders.push(Order::Draw),
+                Act::Show(peer, nonce, position) => {
+                    self.effects.orders.push(Order::ShowJournal { peer, nonce, position });
+                }
+                Act::Alarm(text) => self.note(Level::Alarm, None, text),
+                Act::Note(text) => self.note(Level::Info, None, text),
+            }
+        }
+    }
+
+    fn say_word(&mut self, peer: PartyIndex, word: LeaseWord) {
+        self.say(Audience::One(peer), Content::Lease(word), Attachment::default());
+    }
+
+    fn remember_lease(&mut self) {
+        if let Some(remembered) = self.lease.take_remembered() {
+            let bytes = postcard::to_stdvec(&remembered).unwrap_or_default();
+            self.write([Entry::put(Table::Meta, REMEMBERED, bytes)]);
+        }
+    }
+
+    /// Where something is written anyway, what was seen of the peers' journals is written too.
+    pub(super) fn remember_beside(&mut self) {
+        if !self.effects.entries.is_empty() && self.lease.is_dirty() {
+            self.remember_lease();
+        }
+    }
+
+    /// Who is present: whose link stands, and who knows this process as this process knows it.
+    fn presence(&mut self) {
+        let others = self.committee.parties().filter(|party| *party != self.me);
+        let mutual: BTreeSet<PartyIndex> = others.filter(|peer| self.lease.is_mutual(*peer, self.now)).collect();
+        let acts = self.may_act();
+        let gained = acts && !std::mem::replace(&mut self.acted, acts);
+        let came: Vec<PartyIndex> = mutual.difference(&self.present).copied().collect();
+        let mut stays = mutual;
+        stays.insert(self.me);
+        let left = std::mem::replace(&mut self.present, stays);
+        let is_left = left.difference(&self.present).next().is_some();
+        if gained {
+            self.note(Level::Info, None, "this process may act for its party");
+            self.reopen_all();
+        }
+        for peer in &came {
+            let ids: Vec<_> = self.live.keys().cloned().collect();
+            for id in ids {
+                self.with_live(&id, |live, _, _| live.decree.peer_came(*peer));
+            }
+        }
+        if !came.is_empty() || gained {
+            self.restate_stock();
+        }
+        if is_left {
+            self.stop_keys(|_, _| true);
+        }
+    }
+
+    /// What waited for the lease goes on.
+    fn reopen_all(&mut self) {
+        let ids: Vec<_> = self.live.keys().cloned().collect();
+        for id in ids {
+            // Letting go of its restraint opens it.
+            self.with_live(&id, |_, _, _| Vec::<DecreeAct>::new());
+        }
+    }
+}
+
+fn heard(envelope: &Envelope) -> Heard {
+    Heard { from: envelope.from, instance: envelope.instance, journal: envelope.journal() }
+}
+
+/// What the store remembers of the peers' processes.
+///
+/// # Errors
+/// When the record cannot be read.
+pub(super) fn recover(store: &dyn crate::store::Store) -> Result<Remembered, super::RecoverError> {
+    match store.read(Table::Meta, REMEMBERED)? {
+        Some(bytes) => {
+            postcard::from_bytes(&bytes).map_err(|_| super::RecoverError::Record("memory of the peers".to_owned()))
+        }
+        None => Ok(Remembered::default()),
+    }
+}
