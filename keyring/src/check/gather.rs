@@ -227,3 +227,70 @@ async fn state(config: &ChainConfig, account: Option<&str>, settings: Settings) 
     let price = GasPrice::parse(&client.treasury().await.map_err(line)?.value.min_gas_price).map_err(line);
     Ok(ChainState { keyring, account: facts, balance_urock, price })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{NewParty, annotated};
+    use crate::roster::{RosterEntry, RosterFile};
+    use zeroize::Zeroizing;
+
+    fn identity(seed: u8) -> NodeIdentity {
+        NodeIdentity::from_seed(&Zeroizing::new([seed; 32]))
+    }
+
+    fn roster(epoch: u64, beta: &str) -> Roster {
+        let entry = |(name, seed, address): (&str, u8, &str)| RosterEntry {
+            name: name.to_owned(),
+            node_key: identity(seed).public(),
+            addresses: vec![address.to_owned()],
+            accounts: BTreeMap::new(),
+        };
+        // Port 1 is nobody's.
+        let parties = [("alpha", 1, "/ip4/127.0.0.1/tcp/1"), ("beta", 2, beta), ("gamma", 3, "/ip4/127.0.0.1/tcp/1")];
+        let mut file = RosterFile::new(epoch, 2, parties.map(entry));
+        for seed in 1..=3 {
+            file.sign(&identity(seed)).unwrap();
+        }
+        file.verify().unwrap()
+    }
+
+    fn config() -> Config {
+        let party = NewParty {
+            name: "alpha".to_owned(),
+            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+            chain: "zenrock".to_owned(),
+            keyring: "keyring1x".to_owned(),
+            endpoints: vec!["http://127.0.0.1:9".to_owned()],
+        };
+        Config::parse(&annotated(&party).unwrap(), Path::new("/nowhere")).unwrap()
+    }
+
+    /// What alpha finds, while beta runs under the roster of this epoch.
+    async fn found(beta_epoch: u64) -> BTreeMap<String, PeerFacts> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let wall = clock.clone();
+        let key = NodeKey::from_seed(identity(2).seed());
+        let listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+        let beta = NetworkConfig::new(key, listen, WallClock::new(move || wall.wall_ms()), 2).build().await.unwrap();
+        let address = beta.listen_addresses()[0].to_string();
+        let mut beta = beta.spawn(&roster(beta_epoch, &address).book().unwrap());
+        let found = shaken(&config(), &roster(1, &address), &identity(1), clock).await;
+        beta.drain(GRACE).await;
+        found
+    }
+
+    #[tokio::test]
+    async fn a_handshake_finds_who_is_there_and_how_its_clock_stands() {
+        let found = found(1).await;
+        assert!(found["beta"].fault.is_none() && found["beta"].ahead_ms.is_some(), "{found:?}");
+        assert!(found["gamma"].fault.is_some() && !found["gamma"].other_roster, "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_names_the_peer_that_holds_another_roster() {
+        let found = found(2).await;
+        assert!(found["beta"].other_roster && found["beta"].fault.is_some(), "{found:?}");
+        assert!(!found["gamma"].other_roster, "{found:?}");
+    }
+}
