@@ -21,9 +21,14 @@ use devnet::faults::Times;
 use exposition::Exposition;
 use fleet::Fleet;
 use ground::CHAIN;
+use hyper_util::rt::TokioIo;
 use keyring::store::Table;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -58,6 +63,28 @@ async fn until(fleet: &Fleet, party: usize, path: &str, status: u16) -> String {
     };
     let answered = tokio::time::timeout(PATIENCE, patience).await;
     answered.unwrap_or_else(|_| panic!("party {party}: {path} never gave {status}; last: {said}"))
+}
+
+/// Waits until gRPC's health service on the admin socket says so.
+async fn until_health(fleet: &Fleet, party: usize, serving: bool) {
+    let socket = fleet.party_folder(party).join("data").join("admin.sock");
+    let connector = tower::service_fn(move |_| {
+        let socket = socket.clone();
+        async move { Ok::<_, std::io::Error>(TokioIo::new(tokio::net::UnixStream::connect(socket).await?)) }
+    });
+    let channel = Endpoint::from_static("http://admin.invalid").connect_with_connector(connector).await.unwrap();
+    let mut health = HealthClient::new(channel);
+    let patience = async {
+        loop {
+            let status = health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status();
+            if (status == ServingStatus::Serving) == serving {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let said = tokio::time::timeout(PATIENCE, patience).await;
+    said.unwrap_or_else(|_| panic!("party {party}: gRPC health never says serving = {serving}"));
 }
 
 async fn names(fleet: &Fleet, party: usize) -> Vec<String> {
@@ -136,14 +163,16 @@ async fn daemons_say_whether_they_contribute_and_count_what_they_did() {
             assert_eq!(shown.value("keyring_broadcast_seconds_count", &labels).unwrap_or(0.0), mine);
             submitted += mine;
         }
-        let taken = shown.value("keyring_broadcasts_total", &[("chain", CHAIN), ("hint", "taken")]).unwrap();
+        // On a slow machine a node's reply may come too late: then nothing is known, and the answer lands all the same.
+        let hint = |hint| shown.value("keyring_broadcasts_total", &[("chain", CHAIN), ("hint", hint)]).unwrap();
+        let told: f64 = ["taken", "known", "refused", "unknown"].map(hint).iter().sum();
         let mine = stage(&shown, "key", "submitted") + stage(&shown, "signature", "submitted");
-        assert!(taken >= mine, "party {party}: {taken} of {mine} were taken");
+        assert!(told >= mine, "party {party}: {mine} were broadcast, something was said of {told}");
         assert_eq!(shown.value("keyring_peer_up", &[("peer", &format!("party-{}", (party + 1) % 3))]), Some(1.0));
         assert!(shown.value("keyring_chain_height", &[("chain", CHAIN)]).unwrap() > 3.0);
         assert!(shown.value("keyring_journal_write_seconds_count", &[]).unwrap() > 10.0);
         assert_eq!(shown.value("keyring_notes_total", &[("level", "alarm")]), Some(0.0));
-        assert_eq!(shown.value("keyring_ready", &[]), Some(1.0));
+        until_shown(&fleet, party, "keyring_ready", 1.0).await;
         assert!(shown.value("process_resident_memory_bytes", &[]).unwrap() > 1e6);
     }
     assert!((10.0..=15.0).contains(&submitted), "two answers fulfil each of five requests: {submitted}");
@@ -155,7 +184,7 @@ async fn daemons_say_whether_they_contribute_and_count_what_they_did() {
     let probed = async {
         let (status, said) = get(&fleet, 0, "/livez").await;
         assert_eq!(status, 503, "{said}");
-        assert_eq!(names(&fleet, 0).await, ["node_stuck"]);
+        assert!(names(&fleet, 0).await.contains(&"node_stuck".to_owned()));
         let shown = metrics(&fleet, 0).await;
         assert_eq!(shown.value("keyring_not_ready", &[("reason", "node_stuck")]), Some(1.0));
         assert_eq!(
@@ -163,11 +192,13 @@ async fn daemons_say_whether_they_contribute_and_count_what_they_did() {
             None,
             "an old height would look like health"
         );
+        until_health(&fleet, 0, false).await;
         hang.send(()).unwrap();
     };
     let (_hung, ()) = tokio::join!(hung, probed);
     until(&fleet, 0, "/livez", 200).await;
     until(&fleet, 0, "/readyz", 200).await;
+    until_health(&fleet, 0, true).await;
 
     // Fewer than t: not ready, and it says who is missing.
     let mut secret = Vec::new();
@@ -178,17 +209,20 @@ async fn daemons_say_whether_they_contribute_and_count_what_they_did() {
     }
     fleet.stop_party(1).await;
     let degraded = until_says(&fleet, 0, "degraded peers_absent").await;
-    assert!(degraded.starts_with("ready\n") && degraded.contains("party-1"), "two of three suffice: {degraded}");
+    assert!(degraded.contains("absent: party-1;"), "{degraded}");
+    until(&fleet, 0, "/readyz", 200).await;
     fleet.stop_party(2).await;
-    let said = until(&fleet, 0, "/readyz", 503).await;
+    let said = until_says(&fleet, 0, "too_few_to_sign: 1 of 2 ").await;
+    assert_eq!(get(&fleet, 0, "/readyz").await.0, 503);
     let first = said.lines().next().unwrap();
     assert!(first.starts_with("too_few_to_sign: 1 of 2 ") && first.contains("party-1, party-2"), "{said}");
-    assert_eq!(names(&fleet, 0).await, ["too_few_to_sign", "too_few_for_agreement"]);
+    assert!(names(&fleet, 0).await.starts_with(&["too_few_to_sign", "too_few_for_agreement"].map(str::to_owned)));
     assert_eq!(get(&fleet, 0, "/livez").await.0, 200, "a restart would help nobody");
     let shown = metrics(&fleet, 0).await;
     assert_eq!(shown.value("keyring_not_ready", &[("reason", "too_few_to_sign")]), Some(1.0));
     assert_eq!(shown.value("keyring_ready", &[]), Some(0.0));
     assert_eq!(shown.value("keyring_peer_up", &[("peer", "party-2")]), Some(0.0));
+    until_health(&fleet, 0, false).await;
     told += &said;
 
     fleet.start_party(1).await;
@@ -200,8 +234,8 @@ async fn daemons_say_whether_they_contribute_and_count_what_they_did() {
     // A chain whose node does not answer was read too long ago to look healthy.
     let endpoint = &fleet.devnet.endpoints()[0];
     endpoint.faults.change(|faults| faults.fail_reads = Times::Always);
-    let stale = until(&fleet, 0, "/readyz", 503).await;
-    assert!(stale.starts_with("chain_stale: "), "{stale}");
+    let stale = until_says(&fleet, 0, "chain_stale: ").await;
+    assert_eq!(get(&fleet, 0, "/readyz").await.0, 503);
     told += &stale;
     let (_, shown) = get(&fleet, 0, "/metrics").await;
     let read = Exposition::parse(&shown).unwrap();
@@ -234,6 +268,17 @@ async fn settled(fleet: &Fleet, party: usize, keys: f64, signatures: f64) -> Exp
     };
     let settled = tokio::time::timeout(PATIENCE, patience).await;
     settled.unwrap_or_else(|_| panic!("party {party}: {keys} keys and {signatures} signatures never settled"))
+}
+
+/// Waits until a metric without labels stands at this.
+async fn until_shown(fleet: &Fleet, party: usize, name: &str, value: f64) {
+    let patience = async {
+        while metrics(fleet, party).await.value(name, &[]) != Some(value) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let shown = tokio::time::timeout(PATIENCE, patience).await;
+    shown.unwrap_or_else(|_| panic!("party {party}: {name} is never {value}"));
 }
 
 /// Waits until `/readyz` has a line that begins so, whatever its status.
