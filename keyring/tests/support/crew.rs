@@ -14,8 +14,8 @@ use tokio::process::{Child, Command};
 
 use super::ground::{Ground, Terms};
 
-/// Longest wait for processes to be ready, or to end.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest wait for processes to be ready, or to end. A key generation that lost a frame is given up after minutes only.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The program: the one that was built with this test, or the one that the environment names.
 pub(crate) fn program() -> PathBuf {
