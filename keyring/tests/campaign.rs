@@ -32,8 +32,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use settings::{now, setting};
 
-/// Requests live 120 blocks. How long a block takes is set by how fast this machine is ([`Blocks`]).
-const TERMS: Terms = Terms { lifetime_blocks: 120, keys_per_lane: 3, ..Terms::of(3, 5) };
+/// Requests live 180 blocks. How long a block takes is set by how fast this machine is ([`Blocks`]).
+const TERMS: Terms = Terms { lifetime_blocks: 180, keys_per_lane: 3, ..Terms::of(3, 5) };
 /// Until it is known how fast this machine is.
 const FIRST_PACE: Duration = Duration::from_secs(1);
 /// A process that was killed acts again only when its former self has been silent for a lease, and after its start.
