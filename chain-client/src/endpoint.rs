@@ -300,9 +300,28 @@ impl Endpoints {
         Err(last)
     }
 
-    /// Every node, for questions that go to all of them.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.slots.iter().map(|slot| &slot.node)
+    /// Asks every endpoint once, side by side. What each said, or why it said nothing.
+    pub(crate) async fn each<'a, T, F, Reply>(&'a self, question: F) -> Vec<(EndpointId, Result<T, ReadError>)>
+    where
+        F: Fn(&'a Node) -> Reply,
+        Reply: Future<Output = Result<T, ReadError>>,
+    {
+        let ask = |slot: &'a Slot| {
+            let question = &question;
+            async move {
+                let reply = match slot.node.vouch(&self.chain).await {
+                    Ok(()) => question(&slot.node).await,
+                    Err(error) => Err(error),
+                };
+                self.note(slot, &reply);
+                (slot.node.id(), reply)
+            }
+        };
+        futures::future::join_all(self.slots.iter().map(ask)).await
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.slots.len()
     }
 
     pub(crate) fn health(&self) -> Vec<EndpointHealth> {

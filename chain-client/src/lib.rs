@@ -41,4 +41,4 @@ pub use reading::{AccountFacts, Block, ChainKey, KeyringFacts, MixedReading, Pin
 pub use request::{Ask, LowWater, Request, Standing, Status};
 pub use submission::{Hint, Receipt, SignedTx, TxHash};
 pub use tx::Seat;
-pub use zrchain::ZrChain;
+pub use zrchain::{Comparison, Fork, ZrChain};

@@ -9,12 +9,15 @@
 //! | `scan` | all open requests of the keyring, in pages of one height |
 //! | `submit` | broadcasts stored bytes, finds their receipts |
 //! | `map` | the chain's messages in our words |
+//! | `fork` | whether all endpoints follow one chain |
 
+mod fork;
 pub mod map;
 mod read;
 mod scan;
 mod submit;
 
+pub use fork::{Comparison, Fork};
 pub use submit::hint;
 
 use std::sync::Mutex;
@@ -61,6 +64,12 @@ impl ZrChain {
     #[must_use]
     pub fn keyring_address(&self) -> &str {
         &self.keyring
+    }
+
+    /// How many endpoints are configured.
+    #[must_use]
+    pub fn endpoints(&self) -> usize {
+        self.endpoints.count()
     }
 
     /// How the endpoints have been doing.

@@ -1,7 +1,6 @@
 //! Single facts. A read with `at` is pinned to that height, at whichever node has it; one without is of the newest
 //! state of the node that answers. Things that do not exist are `None`, not errors.
 
-use futures::future::join_all;
 use prost::{Message as _, Name as _};
 use tonic::Code;
 
@@ -27,8 +26,7 @@ impl ZrChain {
 
     /// The newest block of every endpoint, each asked once: how far behind one is, and whether all follow one chain.
     pub async fn survey(&self) -> Vec<(EndpointId, Result<Block, ReadError>)> {
-        let look = |node| async move { (Node::id(node), self.head_of(node).await.map(|head| head.value)) };
-        join_all(self.endpoints.nodes().map(look)).await
+        self.endpoints.each(async |node| Ok(self.head_of(node).await?.value)).await
     }
 
     /// The block of a height, `None` when there is none.
@@ -36,18 +34,8 @@ impl ZrChain {
     /// # Errors
     /// When no endpoint answers, or all serve another chain.
     pub async fn block(&self, height: Height) -> Result<Option<Pinned<Block>>, ReadError> {
-        let ask = async |node: &Node| {
-            let height = i64::try_from(height.0).map_err(|_| node.malformed("height above 2^63"))?;
-            let mut client = node.blocks();
-            let reply = node.reply(client.get_block_by_height(GetBlockByHeightRequest { height })).await?.into_inner();
-            self.block_of(node, reply.block_id, reply.sdk_block)
-        };
-        match self.endpoints.ask(ask).await {
-            Ok(block) if block.height == height => Ok(Some(block)),
-            Ok(block) => Err(ReadError::Malformed {
-                endpoint: block.endpoint.to_string(),
-                what: format!("asked for block {height}, got block {}", block.height),
-            }),
+        match self.endpoints.ask(async |node| self.block_at(node, height).await).await {
+            Ok(block) => Ok(Some(block)),
             // So a node answers for a height above its own.
             Err(ReadError::Refused { code: Code::InvalidArgument, .. }) => Ok(None),
             Err(error) if error.is_absence() => Ok(None),
@@ -76,19 +64,12 @@ impl ZrChain {
     /// # Errors
     /// When no endpoint answers both for one height, or the account does not exist.
     pub async fn reading(&self, account: &str, id: RequestId) -> Result<Reading, ReadError> {
-        let ask = async |node: &Node| {
-            let found = account_facts(node, account, None).await?;
-            let height = found.height;
-            let Some(facts) = found.value else {
-                let reason = format!("account {account} does not exist: it must be sent funds once");
-                let height = Some(height);
-                return Err(ReadError::Refused { endpoint: node.name().into(), code: Code::NotFound, reason, height });
-            };
-            let standing = standing(node, id, Some(height)).await?;
-            let account = Pinned { endpoint: found.endpoint, height, value: facts };
-            Reading::of(account, id, standing).map_err(|mixed| node.malformed(mixed.to_string()))
-        };
-        self.endpoints.ask(ask).await
+        self.endpoints.ask(async |node| reading(node, account, id).await).await
+    }
+
+    /// The same from every endpoint, each asked once: what all of them show can be believed more than what one does.
+    pub async fn readings(&self, account: &str, id: RequestId) -> Vec<(EndpointId, Result<Reading, ReadError>)> {
+        self.endpoints.each(async |node| reading(node, account, id).await).await
     }
 
     /// The height at which a request was made: the lowest at which the chain knows it.
@@ -192,7 +173,19 @@ impl ZrChain {
         self.endpoints.ask(ask).await
     }
 
-    async fn head_of(&self, node: &Node) -> Result<Pinned<Block>, ReadError> {
+    /// The block of a height, as one node has it.
+    pub(super) async fn block_at(&self, node: &Node, at: Height) -> Result<Pinned<Block>, ReadError> {
+        let height = i64::try_from(at.0).map_err(|_| node.malformed("height above 2^63"))?;
+        let mut client = node.blocks();
+        let reply = node.reply(client.get_block_by_height(GetBlockByHeightRequest { height })).await?.into_inner();
+        let block = self.block_of(node, reply.block_id, reply.sdk_block)?;
+        if block.height == at {
+            return Ok(block);
+        }
+        Err(node.malformed(format!("asked for block {at}, got block {}", block.height)))
+    }
+
+    pub(super) async fn head_of(&self, node: &Node) -> Result<Pinned<Block>, ReadError> {
         let mut client = node.blocks();
         let reply = node.reply(client.get_latest_block(GetLatestBlockRequest {})).await?.into_inner();
         let block = self.block_of(node, reply.block_id, reply.sdk_block)?;
@@ -217,6 +210,20 @@ impl ZrChain {
         let height = Height(height);
         Ok(Pinned { endpoint: node.id(), height, value: Block { height, hash, time_unix_ms } })
     }
+}
+
+/// An account and a request, of one node and height.
+async fn reading(node: &Node, account: &str, id: RequestId) -> Result<Reading, ReadError> {
+    let found = account_facts(node, account, None).await?;
+    let height = found.height;
+    let Some(facts) = found.value else {
+        let reason = format!("account {account} does not exist: it must be sent funds once");
+        let height = Some(height);
+        return Err(ReadError::Refused { endpoint: node.name().into(), code: Code::NotFound, reason, height });
+    };
+    let standing = standing(node, id, Some(height)).await?;
+    let account = Pinned { endpoint: found.endpoint, height, value: facts };
+    Reading::of(account, id, standing).map_err(|mixed| node.malformed(mixed.to_string()))
 }
 
 pub(super) async fn request(

@@ -19,17 +19,27 @@ impl ZrChain {
     /// Hands a transaction to a node, to the next one when it does not answer; each at most once. Sending the same
     /// bytes again is always safe.
     pub async fn broadcast(&self, tx: &SignedTx) -> Hint {
-        let ask = async |node: &Node| {
-            let request = BroadcastTxRequest { tx_bytes: tx.bytes.clone(), mode: BroadcastMode::Sync.into() };
-            let mut client = node.transactions();
-            let reply = node.reply(client.broadcast_tx(request)).await?.into_inner();
-            let response = reply.tx_response.ok_or_else(|| node.malformed("broadcast without result"))?;
-            Ok(hint(response))
-        };
-        match self.endpoints.round(&ask).await {
+        match self.endpoints.round(&async |node: &Node| broadcast(node, tx).await).await {
             Ok(hint) => hint,
             Err(error) => Hint::Unknown { reason: cut(error.to_string()) },
         }
+    }
+
+    /// Hands a transaction to every node: for one that a single node has taken and that does not land. The most hopeful
+    /// of what they say.
+    pub async fn broadcast_everywhere(&self, tx: &SignedTx) -> Hint {
+        let said = self.endpoints.each(async |node: &Node| broadcast(node, tx).await).await;
+        let hints = said.into_iter().map(|(_, said)| match said {
+            Ok(hint) => hint,
+            Err(error) => Hint::Unknown { reason: cut(error.to_string()) },
+        });
+        let hope = |hint: &Hint| match hint {
+            Hint::Taken => 0,
+            Hint::Known => 1,
+            Hint::Refused { .. } => 2,
+            Hint::Unknown { .. } => 3,
+        };
+        hints.min_by_key(hope).unwrap_or_else(|| Hint::Unknown { reason: "no endpoint is configured".to_owned() })
     }
 
     /// The transaction of that name in a block, `None` while the node that answers has none. Absence proves nothing.
@@ -48,6 +58,14 @@ impl ZrChain {
         };
         self.endpoints.ask(ask).await
     }
+}
+
+async fn broadcast(node: &Node, tx: &SignedTx) -> Result<Hint, ReadError> {
+    let request = BroadcastTxRequest { tx_bytes: tx.bytes.clone(), mode: BroadcastMode::Sync.into() };
+    let mut client = node.transactions();
+    let reply = node.reply(client.broadcast_tx(request)).await?.into_inner();
+    let response = reply.tx_response.ok_or_else(|| node.malformed("broadcast without result"))?;
+    Ok(hint(response))
 }
 
 /// What a node's answer to a broadcast says.
