@@ -256,6 +256,16 @@ impl Chain {
         Ok(())
     }
 
+    /// Asks this for gas from now on, as a change of the treasury's parameters does. Lost when the chain is read back from
+    /// disk: its rules come from the genesis.
+    ///
+    /// # Errors
+    /// The text is no price such as `0.0001urock`; the error says why.
+    pub fn set_min_gas_fee(&mut self, min_gas_fee: &str) -> Result<(), String> {
+        self.rules = Arc::new(self.rules.with_floor(min_gas_fee)?);
+        Ok(())
+    }
+
     /// Empties the mempool and forgets what was seen, as a restart of the only validator does.
     pub fn forget_mempool(&mut self) {
         self.mempool = Mempool::default();

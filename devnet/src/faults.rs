@@ -1,6 +1,7 @@
 //! Faults of an endpoint, injected while it runs: a slow, lying-low, forgetful or lagging node.
 //!
-//! The chain itself stays honest: what an endpoint executes is executed. Each fault says how often it strikes.
+//! The chain itself stays honest: what an endpoint executes is executed. Each fault says how often it strikes. A lying
+//! endpoint lies about single facts (a sequence, a height, a block's hash) and tells the truth otherwise.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -54,6 +55,40 @@ impl Lag {
     }
 }
 
+/// What an endpoint says of account sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sequences {
+    /// The truth.
+    #[default]
+    True,
+    /// So much more.
+    Ahead(u64),
+    /// So much less.
+    Behind(u64),
+}
+
+impl Sequences {
+    pub(crate) fn told(self, truth: u64) -> u64 {
+        match self {
+            Self::True => truth,
+            Self::Ahead(by) => truth.saturating_add(by),
+            Self::Behind(by) => truth.saturating_sub(by),
+        }
+    }
+}
+
+/// What an endpoint makes of a question that is pinned to a height.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pinning {
+    /// It answers from that height.
+    #[default]
+    Kept,
+    /// It answers from its newest height, and says so.
+    Ignored,
+    /// It answers from its newest height, and says that it were the one asked for.
+    Feigned,
+}
+
 /// What one endpoint does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Faults {
@@ -74,6 +109,12 @@ pub struct Faults {
     pub deliver_twice: Times,
     /// The height that reads see.
     pub lag: Lag,
+    /// What it says of account sequences.
+    pub sequences: Sequences,
+    /// What it makes of pinned questions.
+    pub pin: Pinning,
+    /// From this height on its blocks have other hashes than everybody else's: it follows another chain, or says so.
+    pub forks_from: Option<u64>,
 }
 
 /// What happens to one broadcast.

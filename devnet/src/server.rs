@@ -7,6 +7,7 @@ mod clock;
 mod disk;
 mod grpc;
 mod handle;
+mod lies;
 mod producer;
 
 use std::net::SocketAddr;

@@ -76,6 +76,15 @@ impl Rules {
         })
     }
 
+    /// The same rules with another floor on fees.
+    ///
+    /// # Errors
+    /// The text is no price; the error says why.
+    pub(crate) fn with_floor(&self, min_gas_fee: &str) -> Result<Self, String> {
+        let treasury = TreasuryParams { min_gas_fee: min_gas_fee.to_owned(), ..self.treasury.clone() };
+        Ok(Self { treasury, gas_price: GasPrice::parse(min_gas_fee)?, ..self.clone() })
+    }
+
     /// Last height at which a request made at `height` can be answered.
     pub(crate) fn deadline(&self, height: u64) -> u64 {
         let life = if self.treasury.default_btl == 0 { DEFAULT_LIFE_BLOCKS } else { self.treasury.default_btl };

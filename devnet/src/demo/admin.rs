@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use chain_client::proto::cosmos::bank::v1beta1::MsgSend;
-use chain_client::proto::zrchain::identity::{MsgAddKeyringParty, MsgNewKeyring, MsgNewKeyringResponse};
+use chain_client::proto::zrchain::identity::{
+    MsgAddKeyringParty, MsgNewKeyring, MsgNewKeyringResponse, MsgUpdateKeyring,
+};
 use chain_client::tx::{any, urock};
 use chain_client::{PartyAccount, ZrChain};
 
@@ -114,6 +116,23 @@ impl Admin {
             (format!("transfer to {account}"), any(&message))
         };
         self.send(accounts.iter().map(send).collect()).await?;
+        Ok(())
+    }
+
+    /// Switches a keyring of this administrator on or off. While it is off, every answer rejects its request.
+    ///
+    /// # Errors
+    /// When the chain refuses.
+    pub async fn set_active(&mut self, keyring: &str, threshold: u32, is_active: bool) -> Result<(), DemoError> {
+        let message = MsgUpdateKeyring {
+            creator: self.sender.address().to_owned(),
+            keyring_addr: keyring.to_owned(),
+            party_threshold: threshold,
+            description: "development keyring".to_owned(),
+            is_active,
+            ..Default::default()
+        };
+        self.send(vec![("keyring update".to_owned(), any(&message))]).await?;
         Ok(())
     }
 

@@ -19,8 +19,9 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::handle::ChainHandle;
+use super::lies;
 use crate::chain::{Chain, QueryError, QueryStatus, hash_of};
-use crate::faults::FaultHandle;
+use crate::faults::{FaultHandle, Pinning};
 
 /// Height of the state that a reply was read from; as request metadata, the height asked for.
 const HEIGHT: &str = "x-cosmos-block-height";
@@ -149,13 +150,19 @@ impl Dispatch {
             return Err(unavailable());
         }
         let chain = self.chain.view();
-        let shown = self.faults.current().lag.shown(chain.height());
+        let faults = self.faults.current();
+        let shown = faults.lag.shown(chain.height());
         let asked = asked_height(request.metadata())?;
+        if let (Some(feigned), Pinning::Ignored | Pinning::Feigned) = (asked.filter(|asked| *asked > 0), faults.pin) {
+            let (reply, newest) = chain.query(path, request.get_ref(), Some(shown)).map_err(|error| status(&error))?;
+            let height = if faults.pin == Pinning::Feigned { feigned } else { newest };
+            return Ok(with_height(Response::new(lies::twisted(path, reply, &faults).into()), height));
+        }
         // A node that lags knows of no later height.
         let height = if asked.unwrap_or(0) > shown { u64::MAX } else { asked.unwrap_or(shown) };
         let height = if height == 0 { shown } else { height };
         match chain.query(path, request.get_ref(), Some(height)) {
-            Ok((reply, height)) => Ok(with_height(Response::new(reply.into()), height)),
+            Ok((reply, height)) => Ok(with_height(Response::new(lies::twisted(path, reply, &faults).into()), height)),
             Err(error) => Err(status(&error)),
         }
     }

@@ -115,6 +115,14 @@ impl ChainHandle {
         self.inner.halted.store(false, Ordering::SeqCst);
     }
 
+    /// Asks this for gas from now on.
+    ///
+    /// # Errors
+    /// As [`Chain::set_min_gas_fee`].
+    pub fn set_min_gas_fee(&self, min_gas_fee: &str) -> Result<(), String> {
+        self.running().chain.set_min_gas_fee(min_gas_fee)
+    }
+
     /// Empties the mempool, as a restart of the validator does; frees a stalled chain.
     pub fn forget_mempool(&self) {
         self.running().chain.forget_mempool();
