@@ -1,6 +1,6 @@
 //! The admin interface: what an operator may ask a running node, over a Unix socket on its own machine.
 //!
-//! It reads, and takes an operator's word about a peer; it changes nothing else. What it tells comes through one trait, [`Facts`], which the daemon implements; the
+//! It reads, and takes an operator's word about a peer or a controller; it changes nothing else. What it tells comes through one trait, [`Facts`], which the daemon implements; the
 //! messages are those of `proto/keyring/admin/v1/admin.proto`, and their JSON form is the same facts for programs. Beside
 //! it on the socket stand gRPC's health and reflection services. The socket has mode 0600 and only the daemon's own user
 //! and root are heard.
@@ -56,6 +56,9 @@ pub trait Facts: Send + Sync + 'static {
 
     /// All about one request; the inner `None` says that it is not known.
     async fn why(&self, name: &str) -> Option<Option<proto::WhyReply>>;
+
+    /// Command: lets the controller of a chain that stands still go on at this sequence. The inner error says why not.
+    async fn resume_controller(&self, chain: &str, sequence: u64) -> Option<Result<(), String>>;
 }
 
 /// The number of records that a reply may hold.

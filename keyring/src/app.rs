@@ -514,6 +514,7 @@ fn build_chain(
         chain: name,
         keyring: chain.keyring.clone(),
         reserved: chain.reserved_keys.iter().copied().collect(),
+        endpoints: client.endpoints(),
         pen: pen.clone(),
     };
     let pulse = Arc::new(Pulse::new(clock.clone()));

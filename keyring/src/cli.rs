@@ -6,6 +6,7 @@
 mod ask;
 mod ceremony;
 mod check;
+mod controller;
 #[cfg(feature = "devnet")]
 pub mod devnet;
 mod init;
@@ -46,6 +47,8 @@ enum Command {
     Why(ask::WhyArgs),
     /// List the peers of the running node, or decide about one, on record.
     Peers(ask::PeersArgs),
+    /// Let a controller that stands still go on.
+    Controller(controller::ControllerArgs),
     /// A development chain and a whole keyring on this machine, in one command.
     #[cfg(feature = "devnet")]
     Devnet(devnet::DevnetArgs),
@@ -89,6 +92,7 @@ fn perform(command: Command) -> Result<ExitCode, Report> {
             Command::Requests(args) => ask::requests(&args).await?,
             Command::Why(args) => ask::why(&args).await?,
             Command::Peers(args) => ask::peers(&args).await?,
+            Command::Controller(args) => controller::run(&args).await?,
             #[cfg(feature = "devnet")]
             Command::Devnet(args) => return Ok(devnet_code(devnet::run(args).await?)),
         }

@@ -27,7 +27,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chain_client::{Height, Hint, KeyringFacts, LowWater, Reading, Request, RequestId, SignedTx, Standing};
+use chain_client::{Height, Hint, KeyringFacts, LowWater, Reading, Request, RequestId, SignedTx, Standing, TxHash};
 use mpc_core::{AuxInfo, Commitments, KeyId, KeyShare, Partial, PartyIndex, Payload, Possession, SessionId, Suite};
 
 pub use self::chain::decree_of;
@@ -81,6 +81,8 @@ pub struct ChainSetup {
     pub keyring: String,
     /// Key ids that need no owner (law 4).
     pub reserved: Vec<u64>,
+    /// How many endpoints the chain is read through.
+    pub endpoints: usize,
     /// Signs this party's transactions.
     pub pen: Arc<dyn Pen + Send + Sync>,
 }
@@ -152,7 +154,16 @@ pub enum ChainNews {
         hash: [u8; 32],
     },
     /// The keyring as the chain shows it.
-    Keyring(KeyringFacts),
+    Keyring {
+        /// At this height.
+        height: Height,
+        /// How it stands.
+        facts: KeyringFacts,
+    },
+    /// What this party's account holds, in urock.
+    Balance(u128),
+    /// Whether the endpoints follow two chains, in words.
+    Fork(Option<String>),
     /// All open requests of the keyring at one height.
     Open {
         /// That height.
@@ -170,6 +181,8 @@ pub enum ChainNews {
     Unseen(DecreeId),
     /// Account and request read together.
     Reading(DecreeId, Box<Reading>),
+    /// The same from every endpoint that could be reached.
+    Testimony(DecreeId, Vec<Reading>),
     /// A request read alone.
     Standing(DecreeId, Height, Box<Standing>),
     /// What a node said of a broadcast.
@@ -179,6 +192,17 @@ pub enum ChainNews {
         /// What was said.
         hint: Hint,
     },
+    /// What became of the transactions of a dead sequence, for a person.
+    Explained {
+        /// Whose answer they carried.
+        decree: DecreeId,
+        /// How much it matters.
+        level: Level,
+        /// In words.
+        text: String,
+    },
+    /// An operator lets a controller that stands still go on at this sequence.
+    Resume(u64),
 }
 
 /// What a node orders once its entries are durable.
@@ -219,8 +243,12 @@ pub enum Order {
     },
     /// Read account and request of one endpoint at one height: [`ChainNews::Reading`].
     ReadTogether(DecreeId, RequestId),
+    /// The same from every endpoint: [`ChainNews::Testimony`].
+    Confirm(DecreeId, RequestId),
     /// Read a request: [`ChainNews::Standing`].
     ReadStanding(DecreeId, RequestId),
+    /// Find out what became of transactions: [`ChainNews::Explained`].
+    Explain(DecreeId, Vec<TxHash>),
     /// Send signed bytes: [`ChainNews::Hint`].
     Broadcast(String, SignedTx),
     /// Draw a nonce from the system, now: [`Event::Nonce`].
@@ -336,7 +364,6 @@ struct ChainSide {
     examined: BTreeSet<DecreeId>,
     /// The newest height at which the list of open requests was complete.
     complete_at: Option<Height>,
-    account_number: Option<u64>,
     low_water: LowWater,
 }
 

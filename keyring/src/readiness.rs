@@ -115,12 +115,16 @@ reasons! {
         "raise `chain.fee_ceiling_urock` if the price is right";
     ControllerHalted "controller_halted" NotReady, "somebody else spends the account's sequences: its controller stands still",
         "find out who uses the account: it must be the daemon's alone (docs/operations.md)";
+    EndpointsForked "endpoints_forked" NotReady, "the endpoints of a chain show two blocks of one height: nothing is published",
+        "find the endpoint that is wrong and take it out of `chain.endpoints` (docs/operations.md)";
     PeersAbsent "peers_absent" Degraded, "some parties are not here; the others suffice, but no key can be made for the shelf",
         "start them or mend their links (`keyringd status`)";
     ShelfEmpty "shelf_empty" Degraded, "this party's lane has no finished key of a curve: it cannot lead a key request of that curve",
         "keys are made while all parties are up";
     ClockWrong "clock_wrong" Degraded, "this machine's clock is off the middle of its peers'; nothing is decided by it, but logs are read and certificates of `https` endpoints judged by it",
         "set it by NTP";
+    ControllerWarns "controller_warns" Degraded, "endpoints contradict each other, a verdict cannot be confirmed, or answers were given up",
+        "look at the endpoints and at the log's alarms (docs/operations.md)";
     EndpointFailing "endpoint_failing" Degraded, "an endpoint of a chain fails; another one answers",
         "look at that endpoint";
 }
@@ -239,6 +243,10 @@ pub struct ChainFacts {
     pub is_over_ceiling: bool,
     /// Why the controller stands still.
     pub halted: Option<String>,
+    /// How its endpoints differ, if they follow two chains.
+    pub forked: Option<String>,
+    /// What else its controller would have a person look at.
+    pub warnings: Vec<String>,
     /// Endpoints that failed lately and are not preferred.
     pub failing_endpoints: Vec<String>,
 }
@@ -390,6 +398,12 @@ impl Readiness {
         }
         if let Some(halted) = &chain.halted {
             self.push(Name::ControllerHalted, format_args!("chain {id}: {halted}"));
+        }
+        if let Some(forked) = &chain.forked {
+            self.push(Name::EndpointsForked, format_args!("chain {id}: {forked}"));
+        }
+        for warning in &chain.warnings {
+            self.push(Name::ControllerWarns, format_args!("chain {id}: {warning}"));
         }
         if chain.is_out_of_funds {
             self.push(Name::NoFunds, format_args!("chain {id}: account {} has no funds", chain.account));

@@ -37,7 +37,10 @@ impl Pen for SilentPen {
     fn answer(&self, _: &PenOrder<'_>) -> Option<SignedTx> {
         None
     }
-    fn nothing(&self, _: u64, _: u64) -> Option<SignedTx> {
+    fn fee(&self, _: &PenOrder<'_>) -> Option<u128> {
+        None
+    }
+    fn nothing(&self, _: u64, _: u64, _: u32) -> Option<SignedTx> {
         None
     }
 }
@@ -88,6 +91,7 @@ impl Cluster {
                     chain: CHAIN.to_owned(),
                     keyring: KEYRING.to_owned(),
                     reserved: vec![],
+                    endpoints: 1,
                     pen: Arc::new(SilentPen(format!("party{i}"))),
                 }],
             };
@@ -199,6 +203,8 @@ impl Cluster {
                 }
                 Order::ShowJournal { .. }
                 | Order::ReadTogether(..)
+                | Order::Confirm(..)
+                | Order::Explain(..)
                 | Order::Examine { .. }
                 | Order::ReadStanding(..)
                 | Order::Broadcast(..)

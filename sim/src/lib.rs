@@ -31,7 +31,7 @@ pub use network::Weather;
 pub use outcome::{Outcome, Totals};
 #[cfg(feature = "planted")]
 pub use plan::Plant;
-pub use plan::{Endpoints, Fault, Plan, ShellPlant, Wish};
+pub use plan::{EndpointLie, Endpoints, Fault, Plan, ShellPlant, Wish};
 pub use world::{Who, World};
 
 /// Runs the world of a seed to its end.

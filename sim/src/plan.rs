@@ -56,10 +56,21 @@ pub enum Fault {
     Slow(PartyIndex, u64),
     /// The party's second endpoint, to which reads sometimes go, is so many blocks behind.
     Lag(PartyIndex, u64),
+    /// The party's second endpoint lies about the account's sequence, or ceases to.
+    Lie(PartyIndex, Option<EndpointLie>),
     /// Frames behave like this from now on.
     Weather(Weather),
     /// Reads and broadcasts fail like this from now on.
     Endpoints(Endpoints),
+}
+
+/// What an endpoint lies about an account's sequence, beside a request that it shows as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointLie {
+    /// So much too high: what is in flight seems spent.
+    Ahead(u64),
+    /// So much too low: what has landed seems unspent.
+    Behind(u64),
 }
 
 impl PartialEq for Weather {
@@ -344,7 +355,7 @@ impl Plan {
             let at = rng.gen_range(300..self.heals_at);
             let party = self.somebody(rng);
             let down_ms = rng.gen_range(50..6_000);
-            let fault = match rng.gen_range(0..14) {
+            let fault = match rng.gen_range(0..16) {
                 0 => Fault::Crash(party, down_ms),
                 1..=3 => Fault::CrashAtWrite { party, ahead: rng.gen_range(1..25), before: rng.gen_bool(0.5), down_ms },
                 4..=5 => Fault::CrashAfterFrames { party, frames: rng.gen_range(0..40), down_ms },
@@ -360,6 +371,8 @@ impl Plan {
                 }
                 11 => Fault::ForgetMempool,
                 12 => Fault::Slow(party, rng.gen_range(2..20)),
+                13 => Fault::Lie(party, Some(EndpointLie::Ahead(rng.gen_range(1..4)))),
+                14 => Fault::Lie(party, Some(EndpointLie::Behind(rng.gen_range(1..4)))),
                 _ => Fault::Lag(party, rng.gen_range(1..6)),
             };
             self.faults.push((at, fault));

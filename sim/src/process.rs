@@ -10,6 +10,8 @@ use keyring::store::{DiskImage, MemoryStore, Store, Table};
 use mpc_core::testing::primes_for;
 use mpc_core::{PartyIndex, SessionId, Threshold, Transparent};
 
+use crate::plan::EndpointLie;
+
 /// Sessions whose frames are kept before they begin here.
 const EARLY_SESSIONS_MAX: usize = 64;
 /// Frames kept for each.
@@ -32,6 +34,8 @@ pub(crate) struct Process {
     pub(crate) sees: u64,
     /// How many blocks the other endpoint is behind, to which reads sometimes go.
     pub(crate) lag: u64,
+    /// What that endpoint lies about the account's sequence.
+    pub(crate) lie: Option<EndpointLie>,
     /// Everything it computes takes so many times longer.
     pub(crate) slowness: u64,
     /// Requests that its own endpoint has shown it, ever.
@@ -56,6 +60,7 @@ impl Process {
             alarm_at: u64::MAX,
             sees: 0,
             lag: 0,
+            lie: None,
             slowness: 1,
             shown: BTreeSet::new(),
             frames_left: None,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chain_client::{ChainId, FeePolicy, GasPrice, PartyAccount, Seat, SignedTx, fee, tx};
+use chain_client::{ChainId, Charge, FeePolicy, GasPrice, PartyAccount, Seat, SignedTx, fee, tx};
 use devnet::chain::{
     Genesis, GenesisAccount, GenesisKeyring, GenesisWorkspace, IdentityParams, PolicyParams, TreasuryParams,
     keyring_of, workspace_of,
@@ -159,6 +159,12 @@ struct SimPen {
 }
 
 impl SimPen {
+    fn charge(&self, gas: u64, fee_step: u32) -> Option<Charge> {
+        let charge = POLICY.charge(gas, self.price).ok()?;
+        let fee_urock = charge.fee_urock.checked_mul(1 << fee_step.min(64))?;
+        (fee_urock <= POLICY.ceiling_urock).then_some(Charge { fee_urock, ..charge })
+    }
+
     fn seat(&self, account_number: u64, sequence: u64) -> Seat {
         Seat { chain: self.chain.clone(), account_number, sequence }
     }
@@ -170,14 +176,17 @@ impl Pen for SimPen {
     }
 
     fn answer(&self, order: &Order<'_>) -> Option<SignedTx> {
-        let mut charge = POLICY.charge(order.load.gas_limit(), self.price).ok()?;
-        charge.fee_urock += u128::from(order.fee_step) * charge.fee_urock / 4;
+        let charge = self.charge(order.load.gas_limit() << order.gas_step, order.fee_step)?;
         let seat = self.seat(order.account_number, order.sequence);
         Some(tx::answer(&self.account, &seat, order.request, order.answer, charge))
     }
 
-    fn nothing(&self, account_number: u64, sequence: u64) -> Option<SignedTx> {
-        let charge = POLICY.charge(fee::nothing_gas_limit(), self.price).ok()?;
+    fn fee(&self, order: &Order<'_>) -> Option<u128> {
+        Some(self.charge(order.load.gas_limit() << order.gas_step, order.fee_step)?.fee_urock)
+    }
+
+    fn nothing(&self, account_number: u64, sequence: u64, fee_step: u32) -> Option<SignedTx> {
+        let charge = self.charge(fee::nothing_gas_limit(), fee_step)?;
         Some(tx::nothing(&self.account, &self.seat(account_number, sequence), charge))
     }
 }

@@ -314,7 +314,9 @@ impl World {
     fn heard_note(&mut self, party: PartyIndex, note: &keyring::node::Note) {
         if note.level == Level::Alarm {
             self.totals.alarms += 1;
-            if self.liars.is_empty() {
+            let endpoint_lies = self.plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::Lie(..)));
+            let is_told_of_it = endpoint_lies && note.text.starts_with("endpoints contradict");
+            if self.liars.is_empty() && !is_told_of_it {
                 self.laws.broken("no_false_alarm", format!("{party}: {}", note.text));
             }
         }
@@ -330,7 +332,7 @@ impl World {
         self.restarts_due.is_empty()
             && nodes.into_iter().all(|node| {
                 let outbox = node.outbox(crate::town::CHAIN);
-                node.live().count() == 0 && outbox.is_none_or(|outbox| outbox.slots().count() + outbox.waiting() == 0)
+                node.live().count() == 0 && outbox.is_none_or(keyring::outbox::Outbox::is_at_rest)
             })
     }
 

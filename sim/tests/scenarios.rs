@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chain_client::{KeyType, RequestId, Standing};
 use mpc_core::PartyIndex;
-use sim::{Endpoints, Fault, Outcome, Plan, Weather, Who, Wish, World};
+use sim::{EndpointLie, Endpoints, Fault, Outcome, Plan, Weather, Who, Wish, World};
 
 const ECDSA: u64 = 1;
 const RESERVED: u64 = 2;
@@ -111,6 +111,23 @@ fn a_leader_that_dies_between_any_two_messages_of_a_signature_spoils_nothing() {
 #[test]
 fn a_leader_that_dies_between_any_two_messages_of_a_key_spoils_nothing() {
     dies_between_any_two_messages(Wish::Key(KeyType::EddsaEd25519));
+}
+
+#[test]
+fn endpoints_that_lie_about_sequences_cost_nobody_an_answer_and_are_told() {
+    let mut told = 0;
+    for (seed, lie) in
+        (0..4).zip([EndpointLie::Ahead(1), EndpointLie::Ahead(3), EndpointLie::Behind(1), EndpointLie::Behind(2)])
+    {
+        let bad = Endpoints { read_lost: 50, broadcast_lost: 300, answer_lost: 300, broadcast_late: 300 };
+        let plan = everything(Plan::calm(seed, 2, 3)).fault(0, Fault::Endpoints(bad));
+        let plan = (0..3).fold(plan, |plan, index| plan.fault(0, Fault::Lie(party(index), Some(lie))));
+        let outcome = World::planned(plan.healing_at(25_000)).finish();
+        well(&outcome);
+        assert_eq!((outcome.totals.fulfilled, outcome.totals.expired, outcome.totals.open), (15, 0, 0));
+        told += outcome.totals.alarms;
+    }
+    assert!(told > 0, "the operator is told");
 }
 
 #[test]

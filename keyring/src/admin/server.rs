@@ -2,8 +2,8 @@
 
 use super::proto::admin_server::{Admin, AdminServer};
 use super::proto::{
-    KeysReply, KeysRequest, PeerReply, PeerRequest, RequestsReply, RequestsRequest, StatusReply, StatusRequest,
-    WhyReply, WhyRequest,
+    KeysReply, KeysRequest, PeerReply, PeerRequest, RequestsReply, RequestsRequest, ResumeControllerReply,
+    ResumeControllerRequest, StatusReply, StatusRequest, WhyReply, WhyRequest,
 };
 use super::{DESCRIPTORS, Facts, Listener, page};
 use crate::node::Word;
@@ -117,5 +117,14 @@ impl<F: Facts> Admin for Desk<F> {
         let name = checked(request.into_inner().name)?;
         let known = self.0.why(&name).await.ok_or_else(ended)?;
         known.map(Response::new).ok_or_else(|| Status::not_found(format!("no request {name:?} is known here")))
+    }
+
+    async fn resume_controller(
+        &self,
+        request: Request<ResumeControllerRequest>,
+    ) -> Result<Response<ResumeControllerReply>, Status> {
+        let ResumeControllerRequest { chain, sequence } = request.into_inner();
+        let done = self.0.resume_controller(&checked(chain)?, sequence).await.ok_or_else(ended)?;
+        done.map(|()| Response::new(ResumeControllerReply {})).map_err(Status::failed_precondition)
     }
 }

@@ -41,6 +41,10 @@ impl Facts for Parrot {
         let request = Request { name: name.to_owned(), ..Request::default() };
         Some((name == "known").then(|| WhyReply { request: Some(request), lines: Vec::new() }))
     }
+
+    async fn resume_controller(&self, chain: &str, sequence: u64) -> Option<Result<(), String>> {
+        Some(if sequence == 7 { Ok(()) } else { Err(format!("{chain} is elsewhere")) })
+    }
 }
 
 /// Serves a parrot while `asked` runs.
@@ -160,4 +164,16 @@ fn the_json_form_holds_the_same_facts() {
     let key = Key { id: "ab".to_owned(), lane: 2, state: "free".to_owned(), ..Key::default() };
     let json = serde_json::to_value(&key).unwrap();
     assert_eq!((&json["id"], &json["lane"], &json["state"]), (&"ab".into(), &2.into(), &"free".into()));
+}
+
+#[tokio::test]
+async fn a_command_is_done_or_says_why_not() {
+    with_node(async |path| {
+        let mut client = proto::admin_client::AdminClient::new(channel(path).await);
+        let command = |sequence| proto::ResumeControllerRequest { chain: "zenrock".to_owned(), sequence };
+        client.resume_controller(command(7)).await.unwrap();
+        let refused = client.resume_controller(command(8)).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (tonic::Code::FailedPrecondition, "zenrock is elsewhere"));
+    })
+    .await;
 }

@@ -22,13 +22,18 @@ use crate::clock::Clock;
 use crate::decree::{DecreeId, Kind};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
-use crate::node::{Event, Node, Word};
+use crate::node::{ChainNews, Event, Node, Word};
+use crate::outbox;
 use crate::readiness::{self, Beat, Readiness};
 use crate::request::RequestRecord;
 use crate::roster::Roster;
 use crate::shelf;
 use crate::store::{Store, Table};
 use crate::tasks::EndedEarly;
+
+/// How often, and how many times, it is looked whether a command has reached the disk.
+const RESUME_LOOK_EVERY: Duration = Duration::from_millis(20);
+const RESUME_LOOKS_MAX: u32 = 250;
 
 /// Everything that the facts are drawn from.
 pub struct Desk {
@@ -123,6 +128,28 @@ impl Facts for Desk {
     async fn why(&self, name: &str) -> Option<Option<WhyReply>> {
         let Some(id) = self.decree_named(name) else { return Some(None) };
         self.inbox.look(move |node, store| why(node, store, &id)).await
+    }
+
+    async fn resume_controller(&self, chain: &str, sequence: u64) -> Option<Result<(), String>> {
+        let name = chain.to_owned();
+        let check = move |node: &Node, _: &dyn Store| match node.outbox(&name) {
+            None => Err(format!("chain {name:?} is not served here")),
+            Some(outbox) => outbox.check_resume(sequence).map_err(|error| error.to_string()),
+        };
+        if let Err(reason) = self.inbox.look(check).await? {
+            return Some(Err(reason));
+        }
+        self.inbox.tell(Event::Chain(chain.to_owned(), ChainNews::Resume(sequence))).await;
+        // Done is what is on disk.
+        for _ in 0..RESUME_LOOKS_MAX {
+            let name = chain.to_owned();
+            match self.inbox.look(move |_, store| outbox::halt_on_disk(&name, store)).await? {
+                Ok(None) => return Some(Ok(())),
+                Ok(Some(_)) => tokio::time::sleep(RESUME_LOOK_EVERY).await,
+                Err(error) => return Some(Err(error.to_string())),
+            }
+        }
+        Some(Err("the controller has not taken it in time: look at its status".to_owned()))
     }
 }
 

@@ -4,11 +4,13 @@
 //! Questions run side by side within a bound; broadcasts go one after the other, in the order of their sequences. What
 //! fails is asked again by the node at a later block.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chain_client::{
-    AnswerLoad, Ask, GasPrice, Height, KeyringFacts, LowWater, ReadError, Request, RequestId, SignedTx, ZrChain,
+    AnswerLoad, Ask, Comparison, EndpointId, GasPrice, Height, Hint, KeyringFacts, LowWater, ReadError, Receipt,
+    Request, RequestId, SignedTx, TxHash, ZrChain,
 };
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, warn};
@@ -18,7 +20,7 @@ use super::pen::AccountPen;
 use super::pulse::Pulse;
 use crate::admission::Sighting;
 use crate::decree::DecreeId;
-use crate::node::{ChainNews, Event};
+use crate::node::{ChainNews, Event, Level};
 use crate::outbox::Pen as _;
 use crate::tasks::Tasks;
 
@@ -26,6 +28,13 @@ use crate::tasks::Tasks;
 const QUESTIONS_AT_ONCE: usize = 8;
 /// Questions and broadcasts that wait.
 pub const QUEUE_MAX: usize = 1_024;
+/// Transactions of which it is remembered that they were sent.
+const SENT_MAX: usize = 256;
+/// The chain's code for a fee below its floor.
+const FEE_TOO_LOW: u32 = 13;
+/// How often the chain's index is asked for a transaction that must be there, and after what time again.
+const INDEX_LOOKS: u32 = 3;
+const INDEX_LAG: Duration = Duration::from_secs(2);
 /// Blocks between looks at the chain's fees.
 const PRICE_EVERY_BLOCKS: u64 = 20;
 
@@ -45,6 +54,10 @@ pub enum Question {
     },
     /// Account and request, of one endpoint and height.
     Together(DecreeId, RequestId),
+    /// The same of every endpoint.
+    Everywhere(DecreeId, RequestId),
+    /// What became of transactions of a dead sequence.
+    Fate(DecreeId, Vec<TxHash>),
     /// A request alone.
     Standing(DecreeId, RequestId),
 }
@@ -97,10 +110,14 @@ impl Follower {
     /// Looks for a new block at every poll; at each, reads the keyring and all open requests.
     async fn follow(self: Arc<Self>, from: LowWater) {
         let (mut last, mut priced, mut low_water) = (Height(0), None::<Height>, from);
+        let mut forked = Forked::default();
         let mut ticks = tokio::time::interval(self.poll);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            if forked.stands() {
+                self.compare(&mut forked).await;
+            }
             let block = match self.chain.head().await {
                 Ok(head) => head,
                 Err(error) => {
@@ -118,6 +135,9 @@ impl Follower {
             if priced.is_none_or(|height| head.0 >= height.0 + PRICE_EVERY_BLOCKS) && self.read_price().await {
                 priced = Some(head);
             }
+            if self.chain.endpoints() > 1 && !forked.stands() {
+                self.compare(&mut forked).await;
+            }
             self.tell(ChainNews::Head { height: head, hash }).await;
             let looked = self.look(low_water).await;
             self.pulse.looked(looked.is_ok());
@@ -129,11 +149,14 @@ impl Follower {
     }
 
     async fn look(&self, from: LowWater) -> Result<LowWater, ReadError> {
-        if let Some(facts) = self.chain.keyring().await?.value {
-            self.tell(ChainNews::Keyring(facts)).await;
+        let keyring = self.chain.keyring().await?;
+        if let Some(facts) = keyring.value {
+            self.tell(ChainNews::Keyring { height: keyring.height, facts }).await;
         } else {
             warn!(chain = %self.chain.id(), keyring = self.chain.keyring_address(), "the chain has no such keyring");
         }
+        let balance = self.chain.balance(self.pen.account()).await?;
+        self.tell(ChainNews::Balance(balance.value)).await;
         let scan = self.chain.open_requests(from).await?;
         for id in &scan.value.unreadable {
             warn!(chain = %self.chain.id(), request = %id, "stands on the chain in a form that cannot be read");
@@ -142,6 +165,15 @@ impl Follower {
         let (height, complete) = (scan.height, scan.value.complete);
         self.tell(ChainNews::Open { height, requests: scan.value.requests, complete, low_water }).await;
         Ok(low_water)
+    }
+
+    /// Whether all endpoints follow one chain. The node hears of it before it hears of the block.
+    async fn compare(&self, forked: &mut Forked) {
+        let before = forked.text.clone();
+        forked.on(self.chain.compare().await);
+        if forked.text != before {
+            self.tell(ChainNews::Fork(forked.text.clone())).await;
+        }
     }
 
     async fn read_price(&self) -> bool {
@@ -189,6 +221,19 @@ impl Follower {
                 Ok(reading) => self.tell(ChainNews::Reading(decree, Box::new(reading))).await,
                 Err(error) => debug!(%decree, %error, "account and request cannot be read together now"),
             },
+            Question::Everywhere(decree, id) => {
+                let said = self.chain.readings(self.pen.account(), id).await;
+                for (endpoint, error) in said.iter().filter_map(|(id, said)| Some((id, said.as_ref().err()?))) {
+                    debug!(%decree, %endpoint, %error, "the endpoint does not confirm");
+                }
+                let readings = said.into_iter().filter_map(|(_, said)| said.ok()).collect();
+                self.tell(ChainNews::Testimony(decree, readings)).await;
+            }
+            Question::Fate(decree, hashes) => {
+                if let Some((level, text)) = self.fate(&hashes).await {
+                    self.tell(ChainNews::Explained { decree, level, text }).await;
+                }
+            }
             Question::Standing(decree, id) => match self.chain.standing(id).await {
                 Ok(found) => {
                     self.tell(ChainNews::Standing(decree, found.height, Box::new(found.value))).await;
@@ -196,6 +241,27 @@ impl Follower {
                 Err(error) => debug!(%decree, %error, "the request cannot be read now"),
             },
         }
+    }
+
+    /// What the chain's index says of transactions of which one must have been executed; nothing while it cannot be asked.
+    /// It decides nothing.
+    async fn fate(&self, hashes: &[TxHash]) -> Option<(Level, String)> {
+        for _ in 0..INDEX_LOOKS {
+            for hash in hashes {
+                if let Some(found) = self.chain.receipt(*hash).await.ok()? {
+                    let Receipt { height, code, codespace, log, gas_used, .. } = found;
+                    let text = format!(
+                        "{hash} was executed in block {height} after {gas_used} gas with code {code} of {codespace}: {log}"
+                    );
+                    return Some((Level::Warn, text));
+                }
+            }
+            // The index may be a moment behind the block.
+            tokio::time::sleep(INDEX_LAG).await;
+        }
+        let text = "none of the transactions of this sequence is known to the chain's index: if it is on, somebody else \
+                    holds this account's key";
+        Some((Level::Alarm, text.to_owned()))
     }
 
     /// Everything that judging a request needs, read at the height that created it.
@@ -256,10 +322,72 @@ impl Follower {
         self.chain.creation_height(request.id, absent, at).await
     }
 
+    /// First to the preferred endpoint, so that a run of sequences goes to one node; what has to be sent again goes to all.
     async fn send(self: Arc<Self>, mut to_send: mpsc::Receiver<SignedTx>) {
+        let mut sent: VecDeque<TxHash> = VecDeque::new();
         while let Some(signed) = to_send.recv().await {
-            let hint = self.chain.broadcast(&signed).await;
+            let hint = if sent.contains(&signed.hash) {
+                self.chain.broadcast_everywhere(&signed).await
+            } else {
+                sent.push_back(signed.hash);
+                if sent.len() > SENT_MAX {
+                    sent.pop_front();
+                }
+                self.chain.broadcast(&signed).await
+            };
+            if matches!(&hint, Hint::Refused { codespace, code, .. } if codespace == "sdk" && *code == FEE_TOO_LOW) {
+                // The floor was raised since it was last read: what takes its place is to be signed for the new one.
+                self.read_price().await;
+            }
             self.tell(ChainNews::Hint { sequence: signed.sequence, hint }).await;
         }
+    }
+}
+
+/// Whether the endpoints follow two chains. What was seen once stands until every endpoint that was on one of the sides
+/// answers and shows the same block as the others: one that falls silent has not agreed.
+#[derive(Default)]
+struct Forked {
+    text: Option<String>,
+    sides: BTreeSet<EndpointId>,
+}
+
+impl Forked {
+    const fn stands(&self) -> bool {
+        self.text.is_some()
+    }
+
+    fn on(&mut self, comparison: Comparison) {
+        match comparison {
+            Comparison::Forked(fork) => {
+                self.text = Some(fork.to_string());
+                self.sides.extend(fork.sides.into_keys());
+            }
+            Comparison::Same(all) if all.is_superset(&self.sides) => *self = Self::default(),
+            Comparison::Same(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fork_stands_until_all_its_sides_agree() {
+        let ids = |ids: &[u16]| ids.iter().copied().map(EndpointId).collect::<BTreeSet<_>>();
+        let fork = chain_client::Fork {
+            height: Height(9),
+            sides: [(EndpointId(0), [1; 32]), (EndpointId(2), [2; 32])].into(),
+        };
+        let mut forked = Forked::default();
+        forked.on(Comparison::Same(ids(&[0])));
+        assert!(!forked.stands());
+        forked.on(Comparison::Forked(fork));
+        assert!(forked.stands());
+        forked.on(Comparison::Same(ids(&[0, 1])));
+        assert!(forked.stands(), "the other side is silent");
+        forked.on(Comparison::Same(ids(&[0, 2])));
+        assert!(!forked.stands());
     }
 }

@@ -150,6 +150,8 @@ fn chain_facts(id: &str, view: &ChainView, look: Option<&ChainLook>) -> ChainFac
         is_out_of_funds: look.is_some_and(|look| look.is_out_of_funds),
         is_over_ceiling: look.is_some_and(|look| look.is_over_ceiling),
         halted: look.and_then(|look| look.halted.clone()),
+        forked: look.and_then(|look| look.forked.clone()),
+        warnings: look.map(|look| look.warnings.clone()).unwrap_or_default(),
         failing_endpoints: health.into_iter().filter(|one| one.resting).map(|one| one.name).collect(),
     }
 }

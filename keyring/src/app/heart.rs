@@ -181,6 +181,12 @@ impl Heart {
             Order::ReadTogether(decree, request) => {
                 self.ask(&decree.chain.clone(), Question::Together(decree, request));
             }
+            Order::Confirm(decree, request) => {
+                self.ask(&decree.chain.clone(), Question::Everywhere(decree, request));
+            }
+            Order::Explain(decree, hashes) => {
+                self.ask(&decree.chain.clone(), Question::Fate(decree, hashes));
+            }
             Order::ReadStanding(decree, request) => {
                 self.ask(&decree.chain.clone(), Question::Standing(decree, request));
             }

@@ -55,6 +55,10 @@ pub struct ChainLook {
     pub waiting: usize,
     /// Why the controller stands still.
     pub halted: Option<String>,
+    /// How the endpoints differ, if they follow two chains.
+    pub forked: Option<String>,
+    /// What else the controller would have a person look at.
+    pub warnings: Vec<String>,
     /// Why nothing is published, in words; empty when answers go out.
     pub why_silent: String,
     /// Whether the last broadcast was refused for lack of funds.
@@ -117,6 +121,8 @@ impl ChainLook {
             in_flight: outbox.slots().count(),
             waiting: outbox.waiting(),
             halted: outbox.halted().map(ToString::to_string),
+            forked: outbox.forked().map(str::to_owned),
+            warnings: outbox.warnings(),
             why_silent: outbox.why_silent(),
             is_out_of_funds: outbox.is_out_of_funds(),
             is_over_ceiling: outbox.is_over_ceiling(),

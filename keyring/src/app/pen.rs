@@ -27,11 +27,19 @@ impl AccountPen {
         *self.price.lock().unwrap_or_else(PoisonError::into_inner) = Some(price);
     }
 
+    /// Each step of gas doubles it, each step of the fee doubles that; the ceiling holds for all of them.
+    fn answer_charge(&self, order: &Order<'_>) -> Option<Charge> {
+        let gas = AnswerLoad::gas_limit(&order.load).checked_mul(1u64.checked_shl(order.gas_step)?)?;
+        self.charge(gas, order.fee_step)
+    }
+
     fn charge(&self, gas_limit: u64, fee_step: u32) -> Option<Charge> {
         let price = (*self.price.lock().unwrap_or_else(PoisonError::into_inner))?;
         let charge = self.policy.charge(gas_limit, price).ok()?;
-        // Each step doubles the fee; the ceiling holds for all of them.
-        let fee_urock = charge.fee_urock.checked_shl(fee_step).filter(|fee| *fee <= self.policy.ceiling_urock)?;
+        let factor = 1u128.checked_shl(fee_step)?;
+        // A chain without floor asks for no fee: then steps begin at one unit.
+        let fee = if fee_step > 0 { charge.fee_urock.max(1) } else { charge.fee_urock };
+        let fee_urock = fee.checked_mul(factor).filter(|fee| *fee <= self.policy.ceiling_urock)?;
         Some(Charge { fee_urock, ..charge })
     }
 
@@ -46,13 +54,17 @@ impl Pen for AccountPen {
     }
 
     fn answer(&self, order: &Order<'_>) -> Option<SignedTx> {
-        let charge = self.charge(AnswerLoad::gas_limit(&order.load), order.fee_step)?;
+        let charge = self.answer_charge(order)?;
         let seat = self.seat(order.account_number, order.sequence);
         Some(tx::answer(&self.account, &seat, order.request, order.answer, charge))
     }
 
-    fn nothing(&self, account_number: u64, sequence: u64) -> Option<SignedTx> {
-        let charge = self.charge(fee::nothing_gas_limit(), 0)?;
+    fn fee(&self, order: &Order<'_>) -> Option<u128> {
+        Some(self.answer_charge(order)?.fee_urock)
+    }
+
+    fn nothing(&self, account_number: u64, sequence: u64, fee_step: u32) -> Option<SignedTx> {
+        let charge = self.charge(fee::nothing_gas_limit(), fee_step)?;
         Some(tx::nothing(&self.account, &self.seat(account_number, sequence), charge))
     }
 }

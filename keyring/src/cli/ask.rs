@@ -122,7 +122,7 @@ pub(super) async fn why(args: &WhyArgs) -> Result<(), Report> {
 }
 
 impl AskArgs {
-    async fn client(&self) -> Result<AdminClient<Channel>, Report> {
+    pub(super) async fn client(&self) -> Result<AdminClient<Channel>, Report> {
         let socket = match &self.socket {
             Some(socket) => socket.clone(),
             None => Config::load(&self.config)?.node.admin_socket,
@@ -136,6 +136,6 @@ impl AskArgs {
 }
 
 /// What the node said, without the wrapping of the protocol.
-fn refused(status: &tonic::Status) -> Report {
+pub(super) fn refused(status: &tonic::Status) -> Report {
     format!("the node answers: {}", status.message()).into()
 }

@@ -114,6 +114,8 @@ impl Observer {
             Order::Prove(..)
             | Order::Examine { .. }
             | Order::ReadTogether(..)
+            | Order::Confirm(..)
+            | Order::Explain(..)
             | Order::ReadStanding(..)
             | Order::Broadcast(..)
             | Order::Draw
@@ -134,7 +136,12 @@ impl Observer {
             }
             ChainNews::Hint { hint, .. } => self.metrics.controllers.broadcasts.one([chain, hint_word(hint)]),
             ChainNews::Head { .. }
-            | ChainNews::Keyring(_)
+            | ChainNews::Keyring { .. }
+            | ChainNews::Balance(_)
+            | ChainNews::Fork(_)
+            | ChainNews::Testimony(..)
+            | ChainNews::Explained { .. }
+            | ChainNews::Resume(_)
             | ChainNews::Open { .. }
             | ChainNews::Unseen(_)
             | ChainNews::Reading(..)

@@ -10,7 +10,7 @@ use crate::admission::{self, Job, Known, Sighting, Verdict};
 use crate::agreement::clock::Millis;
 use crate::agreement::{Decree, Record};
 use crate::decree::{DecreeId, Kind, Proposal, Value};
-use crate::outbox::{Moves, Outcome, Publication, Want};
+use crate::outbox::{Leave, Moves, Outcome, Publication, Want};
 use crate::request::{Event, RequestRecord, State};
 use crate::shelf;
 use crate::store::{Entry, Table};
@@ -29,14 +29,23 @@ impl Node {
         }
         match news {
             ChainNews::Head { height, hash } => self.new_head(chain, height, hash),
-            ChainNews::Keyring(facts) => {
+            ChainNews::Keyring { height, facts } => {
                 if let Some(side) = self.chains.get_mut(chain) {
-                    let account = side.setup.pen.account();
-                    let may = facts.active && facts.parties.iter().any(|party| party == account);
-                    side.outbox.pause(!may);
+                    side.outbox.keyring(height, &facts, side.setup.pen.account());
                     side.keyring = Some(facts);
                 }
             }
+            ChainNews::Balance(balance) => {
+                if let Some(side) = self.chains.get_mut(chain) {
+                    side.outbox.funds(balance);
+                }
+            }
+            ChainNews::Fork(fork) => self.forked(chain, fork),
+            ChainNews::Explained { decree, level, text } => {
+                self.note(level, Some(&decree), text.clone());
+                self.remark(&decree, text);
+            }
+            ChainNews::Resume(sequence) => self.resume(chain, sequence),
             ChainNews::Open { height, requests, complete, low_water } => {
                 self.open_requests(chain, height, requests, complete);
                 self.scanned(chain, low_water);
@@ -47,7 +56,8 @@ impl Node {
                     side.examined.remove(&decree);
                 }
             }
-            ChainNews::Reading(decree, reading) => self.reading(chain, &decree, &reading),
+            ChainNews::Reading(decree, reading) => self.readings(chain, &decree, std::slice::from_ref(&reading), false),
+            ChainNews::Testimony(decree, readings) => self.readings(chain, &decree, &readings, true),
             ChainNews::Standing(decree, height, standing) => self.standing(&decree, height, &standing),
             ChainNews::Hint { sequence, hint } => self.hint(chain, sequence, &hint),
         }
@@ -72,6 +82,7 @@ impl Node {
         (side.height, side.hash) = (height, hash);
         self.lease.see(chain, height.0, hash);
         side.height_at = now;
+        self.give_leave(chain, false);
         if self.may_publish(chain) {
             let Some(side) = self.chains.get_mut(chain) else { return };
             let moves = side.outbox.block(height);
@@ -294,7 +305,6 @@ impl Node {
             request: chain_client::RequestId { kind: chain_kind(id.kind), number: id.request },
             answer,
             not_before: Height(side.height.0 + STANDBY_BLOCKS * behind),
-            used: 0,
             load,
         };
         side.outbox.publish(id.clone(), publication);
@@ -309,15 +319,33 @@ impl Node {
         self.may_act() && !self.lease.is_blind(chain)
     }
 
-    fn reading(&mut self, chain: &str, decree: &DecreeId, reading: &Reading) {
-        let is_old = self.live.get(decree).is_some_and(|live| self.keeps_out_of(&live.job));
-        if !self.may_publish(chain) || is_old {
+    /// Tells a controller what the lease lets it do: for what is old only what was stored is sent again.
+    fn give_leave(&mut self, chain: &str, is_old: bool) {
+        let below = self.lease.keeps_out_of_sequences(chain);
+        let leave = match (self.may_publish(chain), is_old) {
+            (false, _) => Leave::Nothing,
+            (true, true) => Leave::Stored,
+            (true, false) => Leave::All,
+        };
+        if let Some(side) = self.chains.get_mut(chain) {
+            side.outbox.keep_out(below.checked_sub(1));
+            side.outbox.allow(leave);
+        }
+    }
+
+    /// Account and request, from one endpoint or from all that could be reached.
+    fn readings(&mut self, chain: &str, decree: &DecreeId, readings: &[Reading], of_all: bool) {
+        if !self.may_publish(chain) {
             return;
         }
+        let is_old = self.live.get(decree).is_some_and(|live| self.keeps_out_of(&live.job));
+        self.give_leave(chain, is_old);
         let Some(side) = self.chains.get_mut(chain) else { return };
-        side.account_number = Some(reading.account().number);
         let pen = side.setup.pen.clone();
-        let moves = side.outbox.reading(decree, reading, pen.as_ref());
+        let moves = match readings {
+            [reading] if !of_all => side.outbox.reading(decree, reading, pen.as_ref()),
+            _ => side.outbox.testimony(decree, readings, pen.as_ref()),
+        };
         self.outbox_moves(chain, moves);
     }
 
@@ -325,10 +353,14 @@ impl Node {
         if !self.may_publish(chain) {
             return;
         }
-        let Some(side) = self.chains.get_mut(chain) else { return };
+        let Some(side) = self.chains.get(chain) else { return };
         let decree = side.outbox.slots().find(|slot| slot.sequence == sequence).map(|slot| slot.decree.clone());
-        let (pen, number) = (side.setup.pen.clone(), side.account_number);
-        let moves = side.outbox.hinted(sequence, hint, pen.as_ref(), number);
+        let live = decree.as_ref().and_then(|id| self.live.get(id));
+        let is_old = live.is_some_and(|live| self.keeps_out_of(&live.job));
+        self.give_leave(chain, is_old);
+        let Some(side) = self.chains.get_mut(chain) else { return };
+        let pen = side.setup.pen.clone();
+        let moves = side.outbox.hinted(sequence, hint, pen.as_ref());
         self.outbox_moves(chain, moves);
         let Some(id) = decree else { return };
         let (event, word) = match hint {
@@ -350,6 +382,8 @@ impl Node {
         for want in moves.wants {
             self.effects.orders.push(match want {
                 Want::Read(decree, request) => Order::ReadTogether(decree, request),
+                Want::Confirm(decree, request) => Order::Confirm(decree, request),
+                Want::Explain(decree, hashes) => Order::Explain(decree, hashes),
                 Want::Broadcast(signed) => Order::Broadcast(chain.to_owned(), signed),
             });
         }
@@ -371,11 +405,57 @@ impl Node {
                 self.note(Level::Warn, Some(&id), format!("sequence {sequence} is dead at height {height}"));
                 self.move_request(&id, &Event::Dead);
             }
-            Outcome::Foreign(id) => self.note(
-                Level::Alarm,
-                Some(&id),
-                "the chain shows other bytes than the decided ones: nothing is published",
-            ),
+            Outcome::Exhausted(id, tries) => {
+                let text = format!("given up here: {tries} sequences were spent on it without effect");
+                self.note(Level::Alarm, Some(&id), text.clone());
+                self.remark(&id, text);
+            }
+            Outcome::Foreign(id) => {
+                let text = "the chain shows other bytes than the decided ones: nothing is published";
+                self.note(Level::Alarm, Some(&id), text);
+                self.remark(&id, text.to_owned());
+            }
+            Outcome::Impostor(id, sequence) => {
+                let text =
+                    format!("the chain shows our answer while its sequence {sequence} is unspent: who signed it?");
+                self.note(Level::Alarm, Some(&id), text);
+            }
+            Outcome::Contradiction(text) => self.note(Level::Alarm, None, format!("endpoints contradict: {text}")),
+            Outcome::Halted(halt) => self.note(Level::Alarm, None, format!("the controller stands still: {halt}")),
+        }
+    }
+
+    /// Words for whoever asks why a request stands where it stands.
+    fn remark(&mut self, id: &DecreeId, text: String) {
+        let Some(live) = self.live.get_mut(id) else { return };
+        live.request.note = text;
+        let request = live.request.clone();
+        self.write_ended(id, &request);
+    }
+
+    /// The endpoints have begun, or ceased, to follow two chains: nothing is published in between.
+    fn forked(&mut self, chain: &str, fork: Option<String>) {
+        let Some(side) = self.chains.get_mut(chain) else { return };
+        let was = side.outbox.is_forked();
+        side.outbox.fork(fork.clone());
+        match fork {
+            Some(text) if !was => {
+                self.note(Level::Alarm, None, format!("the endpoints of {chain} follow two chains: {text}"));
+            }
+            None if was => self.note(Level::Warn, None, format!("the endpoints of {chain} agree again")),
+            _ => {}
+        }
+    }
+
+    fn resume(&mut self, chain: &str, sequence: u64) {
+        let Some(side) = self.chains.get_mut(chain) else { return };
+        match side.outbox.resume(sequence) {
+            Ok(moves) => {
+                let text = format!("an operator lets the controller of {chain} go on at sequence {sequence}");
+                self.note(Level::Alarm, None, text);
+                self.outbox_moves(chain, moves);
+            }
+            Err(error) => self.note(Level::Warn, None, format!("controller of {chain}: {error}")),
         }
     }
 
@@ -449,7 +529,8 @@ impl Node {
             self.commitments.remove(&session);
         }
         if let Some(side) = self.chains.get_mut(&id.chain) {
-            side.outbox.forget(id);
+            let moves = side.outbox.forget(id);
+            self.write(moves.entries);
         }
         true
     }

@@ -46,7 +46,7 @@ impl Node {
             let low_water = cursor(store.as_ref(), &chain.chain)?;
             let side = ChainSide {
                 low_water,
-                outbox: Outbox::recover(&chain.chain, store.as_ref())?,
+                outbox: Outbox::recover(&chain.chain, chain.endpoints, store.as_ref())?,
                 setup: chain,
                 height: Height(0),
                 hash: [0; 32],
@@ -55,7 +55,6 @@ impl Node {
                 keyring: None,
                 examined: BTreeSet::new(),
                 complete_at: None,
-                account_number: None,
             };
             chains.insert(side.setup.chain.clone(), side);
         }

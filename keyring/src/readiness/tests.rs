@@ -16,6 +16,8 @@ fn chain() -> ChainFacts {
         is_out_of_funds: false,
         is_over_ceiling: false,
         halted: None,
+        forked: None,
+        warnings: Vec::new(),
         failing_endpoints: Vec::new(),
     }
 }
@@ -162,6 +164,8 @@ fn whatever_stops_publication_is_named() {
     assert_eq!(with_chain(|chain| chain.keyring = Keyring::Off), ["keyring_off"]);
     assert_eq!(with_chain(|chain| chain.keyring = Keyring::NotAParty), ["not_a_party"]);
     assert_eq!(with_chain(|chain| chain.halted = Some("moved".to_owned())), ["controller_halted"]);
+    assert_eq!(with_chain(|chain| chain.forked = Some("at height 9".to_owned())), ["endpoints_forked"]);
+    assert_eq!(with_chain(|chain| chain.warnings = vec!["it is denied".to_owned()]), ["controller_warns"]);
     assert_eq!(with_chain(|chain| chain.is_out_of_funds = true), ["no_funds"]);
     assert_eq!(with_chain(|chain| chain.is_over_ceiling = true), ["fee_ceiling"]);
     assert_eq!(with_chain(|chain| chain.failing_endpoints = vec!["http://a".to_owned()]), ["endpoint_failing"]);

@@ -51,7 +51,7 @@ impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let terms = Terms { dealt: false, ..Terms::of(2, 2) };
-        write_parties(folder.path(), terms, ("http://127.0.0.1:9", "keyring1k6vc6vhp6e6l3rxalue9v4ux"));
+        write_parties(folder.path(), terms, (&["http://127.0.0.1:9".to_owned()], "keyring1k6vc6vhp6e6l3rxalue9v4ux"));
         let bench = Self { folder, held: Vec::new() };
         bench.open().append(&[Entry::once(Table::Share, KEY, SHARE)]).unwrap();
         bench

@@ -2,7 +2,7 @@
 //! one. Each daemon can be stopped and started again from its own folder.
 
 use std::net::SocketAddr;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use keyring::app::{App, Running};
 use keyring::config::{Config, ProcessEnvironment};
 use keyring::store::Table;
 
-use super::ground::{Ground, Terms};
+use super::ground::{CHAIN, Ground, Terms};
 
 pub(crate) struct Fleet {
     ground: Ground,
@@ -26,15 +26,25 @@ impl Deref for Fleet {
     }
 }
 
+impl DerefMut for Fleet {
+    fn deref_mut(&mut self) -> &mut Ground {
+        &mut self.ground
+    }
+}
+
 impl Fleet {
     /// A chain with a keyring of `of` parties of which `need` sign, and all daemons running. With `dealt`, auxiliary data
     /// comes from a dealer and is in force at once; without, the daemons make it, which takes half a minute.
     pub(crate) async fn start(need: u16, of: u16, block: Duration, lifetime_blocks: u64, dealt: bool) -> Self {
-        let terms = Terms { block, lifetime_blocks, dealt, ..Terms::of(need, of) };
-        let running = (0..of).map(|_| None).collect();
-        let monitoring = vec![None; usize::from(of)];
+        Self::on(Terms { block, lifetime_blocks, dealt, ..Terms::of(need, of) }).await
+    }
+
+    /// The same, with every choice.
+    pub(crate) async fn on(terms: Terms) -> Self {
+        let running = (0..terms.of).map(|_| None).collect();
+        let monitoring = vec![None; usize::from(terms.of)];
         let mut fleet = Self { ground: Ground::lay(terms).await, running, monitoring };
-        for i in 0..usize::from(of) {
+        for i in 0..usize::from(terms.of) {
             fleet.start_party(i).await;
         }
         fleet
@@ -80,6 +90,21 @@ impl Fleet {
             runs.extend(entered.unwrap().into_iter().filter(|(_, what)| what.len() > 16).map(|(session, _)| session));
         }
         runs.len()
+    }
+
+    /// Brings a party news as if they came from its chain.
+    pub(crate) async fn tell(&self, party: usize, news: keyring::node::ChainNews) {
+        let running = self.running[party].as_ref().unwrap();
+        running.inbox().tell(keyring::node::Event::Chain(CHAIN.to_owned(), news)).await;
+    }
+
+    /// What a party's node shows.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        party: usize,
+        look: impl FnOnce(&keyring::node::Node) -> T + Send + 'static,
+    ) -> T {
+        self.running[party].as_ref().unwrap().inbox().look(move |node, _| look(node)).await.unwrap()
     }
 
     /// Waits until the running daemons satisfy a condition on their nodes.

@@ -28,12 +28,29 @@ pub(crate) struct Terms {
     pub(crate) dealt: bool,
     pub(crate) keys_per_lane: u16,
     pub(crate) log_level: &'static str,
+    /// Endpoints of the chain. Everybody but the daemons uses the first.
+    pub(crate) endpoints: usize,
+    /// So many of them, counted from the last, which they prefer, are the daemons'.
+    pub(crate) daemons_use: usize,
+    /// What each party's account holds at first.
+    pub(crate) funds_urock: u128,
 }
 
 impl Terms {
     pub(crate) const fn of(need: u16, of: u16) -> Self {
         let block = Duration::from_millis(500);
-        Self { need, of, block, lifetime_blocks: 240, dealt: true, keys_per_lane: 2, log_level: "info" }
+        Self {
+            need,
+            of,
+            block,
+            lifetime_blocks: 240,
+            dealt: true,
+            keys_per_lane: 2,
+            log_level: "info",
+            endpoints: 1,
+            daemons_use: 1,
+            funds_urock: 1_000_000_000,
+        }
     }
 
     /// How long a request lives.
@@ -50,6 +67,7 @@ impl Terms {
 pub(crate) struct Ground {
     pub(crate) terms: Terms,
     pub(crate) devnet: Devnet,
+    pub(crate) admin: devnet::demo::Admin,
     pub(crate) url: String,
     pub(crate) keyring: String,
     pub(crate) folder: tempfile::TempDir,
@@ -68,9 +86,14 @@ pub(crate) fn user() -> PartyAccount {
     account("user")
 }
 
+/// A party's account.
+pub(crate) fn party(party: usize) -> PartyAccount {
+    account(&format!("party {party}"))
+}
+
 /// The address of a party's account.
-pub(crate) fn party_address(party: usize) -> String {
-    account(&format!("party {party}")).address().to_owned()
+pub(crate) fn party_address(index: usize) -> String {
+    party(index).address().to_owned()
 }
 
 fn store_key(party: usize) -> [u8; 32] {
@@ -93,16 +116,20 @@ impl Ground {
         let people = [("admin", admin.address()), ("user", user.address())];
         let mut genesis = devnet::demo::genesis(CHAIN, &people);
         genesis.treasury_params.default_btl = terms.lifetime_blocks;
-        let options = Options { block_interval: terms.block, ..Options::default() };
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let endpoints = vec![address; terms.endpoints];
+        let options = Options { block_interval: terms.block, endpoints, ..Options::default() };
         let devnet = Devnet::start(&genesis, options).await.unwrap();
         let url = devnet.endpoints()[0].url();
         let addresses: Vec<String> = (0..usize::from(terms.of)).map(party_address).collect();
         let mut admin = devnet::demo::Admin::connect(&url, CHAIN, admin).await.unwrap();
         let keyring = admin.make_keyring(&addresses, u32::from(terms.need)).await.unwrap();
-        admin.fund(&addresses, 1_000_000_000).await.unwrap();
+        admin.fund(&addresses, terms.funds_urock).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        write_parties(folder.path(), terms, (&url, &keyring));
-        Self { terms, devnet, url, keyring, folder }
+        let urls = devnet.endpoints().iter().rev().take(terms.daemons_use);
+        let urls: Vec<String> = urls.map(devnet::server::Endpoint::url).collect();
+        write_parties(folder.path(), terms, (&urls, &keyring));
+        Self { terms, devnet, admin, url, keyring, folder }
     }
 
     pub(crate) fn party_folder(&self, party: usize) -> PathBuf {
@@ -115,8 +142,8 @@ pub(crate) fn party_folder(folder: &Path, party: usize) -> PathBuf {
     folder.join(format!("party-{party}"))
 }
 
-/// Roster, secrets, configs and stores; `place` is an endpoint of the chain and the keyring's address there.
-pub(crate) fn write_parties(folder: &Path, terms: Terms, place: (&str, &str)) {
+/// Roster, secrets, configs and stores; `place` is the endpoints of the chain and the keyring's address there.
+pub(crate) fn write_parties(folder: &Path, terms: Terms, place: (&[String], &str)) {
     let Terms { need, of, .. } = terms;
     let ports = free_ports(2 * usize::from(of));
     let identities: Vec<NodeIdentity> =
@@ -147,7 +174,7 @@ fn write_party(
     folder: &Path,
     party: usize,
     identity: &NodeIdentity,
-    (terms, (url, keyring), (port, monitoring)): (Terms, (&str, &str), (u16, u16)),
+    (terms, (urls, keyring), (port, monitoring)): (Terms, (&[String], &str), (u16, u16)),
     auxiliary: Option<&mpc_core::AuxInfo>,
 ) {
     use std::os::unix::fs::PermissionsExt as _;
@@ -190,7 +217,7 @@ unlock = {{ keyfile = {{ file = "store.key" }} }}
 kind = "zrchain"
 id = "{CHAIN}"
 keyring = "{keyring}"
-endpoints = ["{url}"]
+endpoints = {urls:?}
 account = {{ file = "account" }}
 poll_interval = "100ms"
 fee_ceiling_urock = 10000000

@@ -10,9 +10,11 @@ use rand::{Rng, RngCore};
 
 use super::faults::type_word;
 use super::{Asked, Happening, World};
-use crate::plan::{ShellPlant, Wish};
+use crate::plan::{EndpointLie, ShellPlant, Wish};
 use crate::town::{CHAIN, Town};
 
+/// Endpoints of each party: one that is abreast, and one that may be behind or lie.
+pub(super) const ENDPOINTS: usize = 2;
 /// Blocks after healing within which what is still open must be answered.
 const HEALING_MS: u64 = 60_000;
 
@@ -51,8 +53,10 @@ impl World {
             return;
         }
         if let Some(facts) = self.ledger.keyring_facts(height) {
-            self.tell(party, ChainNews::Keyring(facts));
+            self.tell(party, ChainNews::Keyring { height: Height(height), facts });
         }
+        let balance = self.ledger.chain.balance(self.town.account(party).address());
+        self.tell(party, ChainNews::Balance(balance));
         self.tell(party, ChainNews::Head { height: Height(height), hash: self.ledger.hash(height) });
         if self.happens(self.endpoints.read_lost) {
             return;
@@ -80,7 +84,8 @@ impl World {
     /// The endpoint and height that a read goes to: the newest, or the second one, which may be behind.
     fn place_of_read(&mut self, party: PartyIndex) -> (EndpointId, u64) {
         let (sees, lag) = (self.process(party).sees, self.process(party).lag);
-        if lag > 0 && self.rng.gen_bool(0.5) {
+        let differs = lag > 0 || self.process(party).lie.is_some();
+        if differs && self.rng.gen_bool(0.5) {
             return (EndpointId(1), sees.saturating_sub(lag).max(1));
         }
         (EndpointId(0), sees)
@@ -107,16 +112,53 @@ impl World {
         if self.happens(self.endpoints.read_lost) {
             return;
         }
-        let (endpoint, at) = self.place_of_read(party);
-        let account = self.town.account(party).address().to_owned();
-        let reading = if self.plan.shell_plant == Some(ShellPlant::MixedHeights) {
-            self.mixed_reading(&account, request, endpoint, at)
-        } else {
-            self.ledger.reading(&account, request, endpoint, at)
-        };
-        if let Some(Ok(reading)) = reading {
+        let place = self.place_of_read(party);
+        if let Some(reading) = self.reading_at(party, request, place) {
             self.reply(party, ChainNews::Reading(decree, Box::new(reading)));
         }
+    }
+
+    /// Account and request from both endpoints; from each only if it answers.
+    pub(super) fn read_everywhere(&mut self, party: PartyIndex, decree: DecreeId, request: RequestId) {
+        let process = self.process(party);
+        let places = [(EndpointId(0), process.sees), (EndpointId(1), process.sees.saturating_sub(process.lag).max(1))];
+        let mut readings = Vec::new();
+        for place in places {
+            if !self.happens(self.endpoints.read_lost) {
+                readings.extend(self.reading_at(party, request, place));
+            }
+        }
+        self.reply(party, ChainNews::Testimony(decree, readings));
+    }
+
+    fn reading_at(
+        &self,
+        party: PartyIndex,
+        request: RequestId,
+        (endpoint, at): (EndpointId, u64),
+    ) -> Option<chain_client::Reading> {
+        let account = self.town.account(party).address();
+        if self.plan.shell_plant == Some(ShellPlant::MixedHeights) {
+            return self.mixed_reading(account, request, endpoint, at)?.ok();
+        }
+        let reading = self.ledger.reading(account, request, endpoint, at)?.ok()?;
+        match self.process(party).lie.filter(|_| endpoint == EndpointId(1)) {
+            Some(lie) => self.twisted(&reading, lie),
+            None => Some(reading),
+        }
+    }
+
+    /// What an endpoint says that lies about the account's sequence.
+    fn twisted(&self, reading: &chain_client::Reading, lie: EndpointLie) -> Option<chain_client::Reading> {
+        let (endpoint, height, told) = (reading.endpoint(), reading.height(), reading.account());
+        let sequence = match lie {
+            EndpointLie::Ahead(by) => told.sequence.saturating_add(by),
+            EndpointLie::Behind(by) => told.sequence.saturating_sub(by),
+        };
+        let account = chain_client::AccountFacts { sequence, ..told };
+        let account = chain_client::Pinned { endpoint, height, value: account };
+        let standing = chain_client::Pinned { endpoint, height, value: reading.standing().clone() };
+        chain_client::Reading::of(account, reading.request(), standing).ok()
     }
 
     /// What a careless shell would put together: the account as it is, the request as it was.

@@ -34,6 +34,7 @@ impl World {
                 chain: CHAIN.to_owned(),
                 keyring: self.town.keyring.clone(),
                 reserved: RESERVED.to_vec(),
+                endpoints: super::chain::ENDPOINTS,
                 pen: self.town.pen(party),
             }],
         };
@@ -140,6 +141,7 @@ impl World {
             Fault::ForgetMempool => self.ledger.chain.forget_mempool(),
             Fault::Slow(party, factor) => self.process_mut(party).slowness = factor.max(1),
             Fault::Lag(party, blocks) => self.process_mut(party).lag = blocks,
+            Fault::Lie(party, lie) => self.process_mut(party).lie = lie,
             Fault::Weather(weather) => self.network.weather = weather,
             Fault::Endpoints(endpoints) => self.endpoints = endpoints,
         }
@@ -168,7 +170,7 @@ impl World {
         self.set_links(|_, _| false);
         for party in self.town.threshold.parties().collect::<Vec<_>>() {
             let process = self.process_mut(party);
-            (process.slowness, process.lag, process.frames_left) = (1, 0, None);
+            (process.slowness, process.lag, process.lie, process.frames_left) = (1, 0, None, None);
             process.store.crash_at(CrashPoint::Before(u64::MAX));
             if process.node.is_none() && !self.plan.absent.contains(&party) && self.restarts_due.insert(party) {
                 self.after(1, Happening::Restart(party));

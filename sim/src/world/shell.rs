@@ -86,6 +86,9 @@ impl World {
                 self.examine(party, decree, &request, at, absent_at);
             }
             Order::ReadTogether(decree, request) => self.read_together(party, decree, request),
+            Order::Confirm(decree, request) => self.read_everywhere(party, decree, request),
+            // The chain's index is not played: it decides nothing.
+            Order::Explain(..) => {}
             Order::ReadStanding(decree, request) => self.read_standing(party, decree, request),
             Order::Broadcast(_, signed) => self.broadcast(party, signed),
             Order::Draw => {
