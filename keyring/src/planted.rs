@@ -23,6 +23,8 @@ pub enum Plant {
     LeaseWithoutJournal,
     /// A process acts on what is old before all peers have answered its hello.
     ActsBeforeAllAnswered,
+    /// Attempts last two seconds, whatever the machines can do.
+    FixedClocks,
 }
 
 #[cfg(feature = "planted")]

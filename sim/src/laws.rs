@@ -53,6 +53,8 @@ pub(crate) struct Laws {
     sent: BTreeMap<PartyIndex, u64>,
     included: BTreeMap<(PartyIndex, RequestId), TxHash>,
     partials: BTreeMap<(PartyIndex, SessionId), Vec<u8>>,
+    /// Everything that binds a party which it ever said.
+    words: BTreeMap<(PartyIndex, DecreeId), Words>,
     entered: BTreeSet<(PartyIndex, SessionId)>,
     signing: BTreeSet<SessionId>,
     rejected: BTreeSet<RequestId>,
@@ -60,6 +62,16 @@ pub(crate) struct Laws {
     ticks: (u64, BTreeMap<PartyIndex, u32>),
 }
 
+/// What a party ever said about one decree.
+#[derive(Default)]
+struct Words {
+    promised: Option<Ballot>,
+    joins: BTreeMap<Ballot, [u8; 32]>,
+    accepts: BTreeMap<Ballot, [u8; 32]>,
+}
+
+/// Account sequences that one party may have in flight.
+const SEQUENCES_MAX: usize = 16;
 /// Ticks of one party in one second, above which it spins.
 const TICKS_MAX: u32 = 200;
 
@@ -78,6 +90,7 @@ impl Laws {
             sent: BTreeMap::new(),
             included: BTreeMap::new(),
             partials: BTreeMap::new(),
+            words: BTreeMap::new(),
             entered: BTreeSet::new(),
             signing: BTreeSet::new(),
             rejected: BTreeSet::new(),
@@ -138,6 +151,7 @@ impl Laws {
                     let text = format!("{party} says {} of {decree} in {ballot}, its disk does not", word(statement));
                     self.broken("journal_before_wire", text);
                 }
+                self.keeps_its_word(party, decree, *ballot, statement);
                 if let Statement::Join { share: Some(share), .. } = statement {
                     self.partial_leaves(party, &record, share);
                 }
@@ -154,6 +168,55 @@ impl Laws {
                 self.counted(party, store, b"counter/auxiliary", *counter);
             }
             Content::Stock(_) | Content::Lease(_) => {}
+        }
+    }
+
+    /// What a party says agrees with everything it ever said, whatever became of its disk since (law 11): nothing new
+    /// below what it promised, one join and one accept in a ballot, and no promise that hides what it accepted.
+    fn keeps_its_word(&mut self, party: PartyIndex, decree: &DecreeId, ballot: Ballot, statement: &Statement) {
+        let word = self.words.entry((party, decree.clone())).or_default();
+        let is_below = word.promised.is_some_and(|promised| ballot < promised);
+        let broken = match statement {
+            Statement::Promise { accepted } => {
+                let hides = word.accepts.last_key_value().is_some_and(|(highest, _)| {
+                    *highest < ballot && accepted.is_none_or(|(shown, _)| shown < *highest)
+                });
+                is_below || hides
+            }
+            Statement::Join { proposal, .. } => match word.joins.get(&ballot) {
+                Some(earlier) => earlier != proposal,
+                None => is_below,
+            },
+            Statement::Accept { answer } => match word.accepts.get(&ballot) {
+                Some(earlier) => earlier != answer,
+                None => is_below,
+            },
+            _ => return,
+        };
+        word.promised = word.promised.max(Some(ballot));
+        match statement {
+            Statement::Join { proposal, .. } => drop(word.joins.insert(ballot, *proposal)),
+            Statement::Accept { answer } => drop(word.accepts.insert(ballot, *answer)),
+            _ => {}
+        }
+        if broken {
+            let text = format!(
+                "{party} says {} of {decree} in {ballot}, against what it said before",
+                crate::laws::word(statement)
+            );
+            self.broken("it_keeps_its_word", text);
+        }
+    }
+
+    /// A node that does not act says why (law 10), and all it holds keeps its bounds (law 8).
+    pub(crate) fn honest_state(&mut self, node: &keyring::node::Node, live_max: usize) {
+        let party = node.me();
+        if !node.may_act() && node.restraints().is_empty() {
+            self.broken("no_false_health", format!("{party} does not act and gives no reason"));
+        }
+        let in_flight = node.outbox(crate::town::CHAIN).map_or(0, |outbox| outbox.slots().count());
+        if node.live().count() > live_max || in_flight > SEQUENCES_MAX {
+            self.broken("within_bounds", format!("{party}: {} live, {in_flight} in flight", node.live().count()));
         }
     }
 

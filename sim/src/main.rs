@@ -60,6 +60,12 @@ enum Planted {
     AcceptsLowerBallot,
     #[cfg(feature = "planted")]
     OneKeyForTwoRequests,
+    #[cfg(feature = "planted")]
+    LeaseWithoutJournal,
+    #[cfg(feature = "planted")]
+    ActsBeforeAllAnswered,
+    #[cfg(feature = "planted")]
+    FixedClocks,
     SpeakBeforeWrite,
     MixedHeights,
 }
@@ -77,6 +83,12 @@ impl Planted {
             Self::AcceptsLowerBallot => plan.plant = Some(sim::Plant::AcceptsLowerBallot),
             #[cfg(feature = "planted")]
             Self::OneKeyForTwoRequests => plan.plant = Some(sim::Plant::OneKeyForTwoRequests),
+            #[cfg(feature = "planted")]
+            Self::LeaseWithoutJournal => plan.plant = Some(sim::Plant::LeaseWithoutJournal),
+            #[cfg(feature = "planted")]
+            Self::ActsBeforeAllAnswered => plan.plant = Some(sim::Plant::ActsBeforeAllAnswered),
+            #[cfg(feature = "planted")]
+            Self::FixedClocks => plan.plant = Some(sim::Plant::FixedClocks),
             Self::SpeakBeforeWrite => plan.shell_plant = Some(ShellPlant::SpeakBeforeWrite),
             Self::MixedHeights => plan.shell_plant = Some(ShellPlant::MixedHeights),
         }

@@ -38,6 +38,10 @@ pub enum Fault {
         /// Until it starts again.
         down_ms: u64,
     },
+    /// A copy of its disk is put aside.
+    CopyDisk(PartyIndex),
+    /// The process dies, its disk becomes the copy that was put aside, and it starts again after so many milliseconds.
+    SetBack(PartyIndex, u64),
     /// These and the others cannot reach each other.
     Partition(BTreeSet<PartyIndex>),
     /// All links stand again.

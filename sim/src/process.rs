@@ -42,6 +42,8 @@ pub(crate) struct Process {
     pub(crate) shown: BTreeSet<RequestId>,
     /// Frames it still sends before it dies, if it does.
     pub(crate) frames_left: Option<u64>,
+    /// A copy of its disk, put aside.
+    pub(crate) copy: Option<DiskImage>,
     /// How long it stays down when it dies next.
     pub(crate) down_ms: Option<u64>,
 }
@@ -64,6 +66,7 @@ impl Process {
             slowness: 1,
             shown: BTreeSet::new(),
             frames_left: None,
+            copy: None,
             down_ms: None,
         }
     }

@@ -85,6 +85,8 @@ pub struct World {
     endpoints: Endpoints,
     halted: bool,
     healed: bool,
+    /// A disk was set back: whoever sees it must say so.
+    alarms_expected: bool,
     /// Next sequence of users' accounts, as far as sent.
     sent: BTreeMap<String, u64>,
     /// Requests that users made, as the chain shows them.
@@ -153,6 +155,7 @@ impl World {
             endpoints: Endpoints::default(),
             halted: false,
             healed: false,
+            alarms_expected: false,
             sent: BTreeMap::new(),
             asked: BTreeMap::new(),
             wishes_open: plan.wishes.len(),
@@ -316,7 +319,7 @@ impl World {
             self.totals.alarms += 1;
             let endpoint_lies = self.plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::Lie(..)));
             let is_told_of_it = endpoint_lies && note.text.starts_with("endpoints contradict");
-            if self.liars.is_empty() && !is_told_of_it {
+            if self.liars.is_empty() && !self.alarms_expected && !is_told_of_it {
                 self.laws.broken("no_false_alarm", format!("{party}: {}", note.text));
             }
         }

@@ -5,6 +5,8 @@
 //! decree that ran out. The time before the first round, and the time after it, each last at most a third of the
 //! lifetime that was left when they began: fixed clocks taken from an unloaded run livelock under load.
 
+use crate::planted::{self, Plant};
+
 /// Milliseconds of a monotonic clock that starts anywhere.
 pub type Millis = u64;
 
@@ -70,6 +72,9 @@ impl AttemptClock {
     /// When it runs out, `round_trip` being the longest to a present peer.
     #[must_use]
     pub fn runs_out_at(&self, round_trip: Millis) -> Millis {
+        if planted::is(Plant::FixedClocks) {
+            return self.phase_began + 2 * CLOCK_MIN_MS;
+        }
         let once = CLOCK_MIN_MS.max(self.gap.saturating_mul(3).saturating_add(round_trip.saturating_mul(4)));
         let wait = once.saturating_mul(1 << self.ran_out.min(16)).min(CLOCK_MAX_MS);
         (self.last_sign + wait).min(self.phase_began + self.phase_longest.max(CLOCK_MIN_MS))

@@ -196,8 +196,9 @@ impl Grants {
         if memory.is_fenced {
             return Err(Refusal::Fenced);
         }
+        // Another process than the one known here: its hello says which of the two is the later.
         if memory.process.instance != heard.instance {
-            return Err(Refusal::Outlived);
+            return again;
         }
         let Some(session) = peer.session.as_mut() else { return again };
         if let Some(last) = session.last.filter(|last| last.token == token) {

@@ -7,10 +7,15 @@ use keyring::store::{CrashPoint, Store};
 use mpc_core::{PartyIndex, Suite};
 use rand::Rng;
 
+use std::sync::Arc;
+
 use super::{Happening, World};
 use crate::plan::{Endpoints, Fault};
+use crate::process::open;
 use crate::town::{CHAIN, RESERVED};
 
+/// Open requests that a node works on at a time.
+pub(super) const LIVE_MAX: usize = 256;
 /// How long a process that nobody restarts in the plan stays down.
 const DOWN_MS: u64 = 2_000;
 
@@ -28,7 +33,7 @@ impl World {
             process,
             committee: self.town.committee.clone(),
             keys_per_lane: [Suite::Secp256k1, Suite::Ed25519].map(|suite| (suite, self.plan.keys_per_lane)).into(),
-            live_max: 256,
+            live_max: LIVE_MAX,
             slots: self.plan.slots,
             chains: vec![ChainSetup {
                 chain: CHAIN.to_owned(),
@@ -108,6 +113,19 @@ impl World {
             Fault::Crash(party, down_ms) => {
                 self.process_mut(party).down_ms = Some(down_ms);
                 self.crashed(party, "by accident");
+            }
+            Fault::CopyDisk(party) => {
+                let process = self.process_mut(party);
+                process.copy = Some(process.store.snapshot());
+            }
+            Fault::SetBack(party, down_ms) => {
+                self.alarms_expected = true;
+                self.process_mut(party).down_ms = Some(down_ms);
+                self.crashed(party, "to be set back");
+                let process = self.process_mut(party);
+                if let Some(copy) = process.copy.clone() {
+                    process.store = Arc::new(open(copy, party));
+                }
             }
             Fault::CrashAtWrite { party, ahead, before, down_ms } => {
                 let process = self.process_mut(party);

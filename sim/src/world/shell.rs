@@ -312,6 +312,9 @@ impl World {
         if process.incarnation == incarnation && process.alarm_at <= self.now {
             self.process_mut(party).alarm_at = u64::MAX;
             self.laws.ticks(party);
+            if let Some(node) = self.processes[usize::from(party.get())].node.as_ref() {
+                self.laws.honest_state(node, super::faults::LIVE_MAX);
+            }
             self.deliver(party, Event::Tick);
         }
     }

@@ -218,6 +218,12 @@ impl World {
         self.log.as_deref().unwrap_or_default()
     }
 
+    /// Whether a party's process holds its lease.
+    #[must_use]
+    pub fn may_act(&self, party: PartyIndex) -> bool {
+        self.process(party).node.as_ref().is_some_and(keyring::node::Node::may_act)
+    }
+
     /// Signing runs that were begun anywhere, each counted once.
     #[must_use]
     pub fn signing_runs(&self) -> usize {

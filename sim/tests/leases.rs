@@ -1,0 +1,67 @@
+//! Disks that were set back: whoever remembers more refuses them, they stay out of what they may have forgotten, and
+//! serve what is new.
+
+use std::collections::BTreeSet;
+
+use chain_client::{KeyType, RequestId, Standing};
+use mpc_core::PartyIndex;
+use sim::{Fault, Plan, Wish, World};
+
+const ECDSA: u64 = 1;
+
+fn party(index: u16) -> PartyIndex {
+    PartyIndex::new(index)
+}
+
+fn fulfilled(world: &World, number: u64) -> bool {
+    matches!(world.standing(RequestId::signature(number)), Standing::Fulfilled { .. })
+}
+
+#[test]
+fn a_disk_that_everybody_has_seen_more_of_does_not_act_and_the_others_go_on() {
+    let plan = Plan::calm(1, 3, 5).wish(3_000, Wish::Sign(KeyType::EcdsaSecp256k1)).healing_at(1);
+    let mut world = World::planned(plan);
+    let set_back = world.turns(ECDSA)[0];
+    world.strike(Fault::CopyDisk(set_back));
+    assert!(world.run_until(30_000, |world| fulfilled(world, 1)), "the first request is served");
+    world.strike(Fault::SetBack(set_back, 500));
+    let _ = world.run_until(world.now() + 30_000, |_| false);
+    assert!(!world.may_act(set_back), "four peers remember more than it does");
+    assert!(world.totals().alarms >= 5, "it and its peers say so");
+    world.ask_signatures(&[(ECDSA, &[7; 32])]);
+    let end = world.now() + 60_000;
+    assert!(world.run_until(end, |world| fulfilled(world, 2)), "the other four serve what is new");
+    let outcome = world.outcome();
+    assert_eq!(outcome.violations, vec![]);
+}
+
+#[test]
+fn a_disk_that_only_an_absent_peer_has_seen_more_of_stays_out_of_what_is_old_and_serves_what_is_new() {
+    let plan = Plan::calm(2, 3, 5).wish(3_000, Wish::Sign(KeyType::EcdsaSecp256k1)).healing_at(1);
+    let mut world = World::planned(plan);
+    let turns = world.turns(ECDSA);
+    let (set_back, witness) = (turns[0], turns[1]);
+    let others: BTreeSet<PartyIndex> = turns[2..].iter().copied().collect();
+    let _ = world.run_until(2_500, |_| false);
+    world.strike(Fault::CopyDisk(set_back));
+    // Nobody but the witness hears anything of it any more, while its lease still lasts.
+    let deaf = others.clone();
+    world.hold(move |to, packet| packet.envelope.from == set_back && deaf.contains(&to));
+    let _ = world.run_until(6_000, |_| false);
+    world.strike(Fault::Partition(BTreeSet::from([witness])));
+    world.strike(Fault::SetBack(set_back, 500));
+    world.release(|_| false);
+    let end = world.now() + 30_000;
+    assert!(world.run_until(end, |world| world.may_act(set_back)), "three of four peers know it");
+    assert!(world.run_until(end, |world| fulfilled(world, 1)), "the other three serve what is old");
+    assert!(world.record(set_back, RequestId::signature(1)).joined.is_none(), "it joins nothing that is old");
+
+    // With one more gone, what is new needs it.
+    world.strike(Fault::Crash(party(others.iter().next().map_or(0, |first| first.get())), 600_000));
+    let _ = world.run_until(world.now() + 12_000, |_| false);
+    world.ask_signatures(&[(ECDSA, &[9; 32])]);
+    let end = world.now() + 60_000;
+    assert!(world.run_until(end, |world| fulfilled(world, 2)), "it serves what is new");
+    let outcome = world.outcome();
+    assert_eq!(outcome.violations, vec![]);
+}
