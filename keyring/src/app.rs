@@ -56,6 +56,8 @@ use crate::tasks::Tasks;
 
 /// News and looks that wait for the node's thread.
 const INBOX_MAX: usize = 8_192;
+/// How often it is looked whether primes are at hand.
+const PRIMES_LOOK: Duration = Duration::from_millis(500);
 /// How often the node is told that time passed.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -396,6 +398,7 @@ impl App {
             .spawn(move || heart.run(events))
             .map_err(BuildError::Thread)?;
         tasks.spawn("clock", skew::watch(links.clone()));
+        tasks.spawn("primes-told", tell_of_primes(self.primes.clone(), inbox.clone()));
         tasks.spawn("ticks", tick(inbox.clone()));
         tasks.spawn("runs", hear_runs(driven, post.clone(), inbox.clone()));
         let directory = post.directory().clone();
@@ -563,6 +566,20 @@ async fn bind(
 async fn serve_admin(listener: Listener, desk: Arc<Desk>, stopping: CancellationToken) {
     if let Err(error) = crate::admin::serve(listener, desk, stopping.cancelled_owned()).await {
         error!(%error, "the admin interface ended");
+    }
+}
+
+/// Tells the node when primes are found or taken.
+async fn tell_of_primes(primes: Arc<PrimeRoom>, inbox: Inbox) {
+    let mut told = None;
+    let mut ticks = tokio::time::interval(PRIMES_LOOK);
+    loop {
+        ticks.tick().await;
+        let at_hand = primes.is_at_hand();
+        if told != Some(at_hand) {
+            told = Some(at_hand);
+            inbox.tell(Event::Primes(at_hand)).await;
+        }
     }
 }
 

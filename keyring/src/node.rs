@@ -104,6 +104,8 @@ pub enum Event {
     Proved(KeyId, Possession),
     /// News of a chain.
     Chain(String, ChainNews),
+    /// Whether safe primes for a run of auxiliary data are at hand.
+    Primes(bool),
     /// Fresh chance, drawn when [`Order::Draw`] was carried out.
     Nonce(u64),
     /// What the journal held where [`Order::ShowJournal`] asked; `None` if it does not reach there.
@@ -409,6 +411,7 @@ impl Node {
             Event::Run(session, news) => self.run_news(session, news),
             Event::Proved(key, possession) => self.proved(key, possession),
             Event::Chain(chain, news) => self.chain_news(&chain, news),
+            Event::Primes(at_hand) => self.primes(at_hand),
             Event::Nonce(nonce) => self.nonce(nonce),
             Event::Journal { peer, nonce, held } => self.journal_shown(peer, nonce, held),
             Event::Operator(peer, word) => self.operator(peer, word),
@@ -459,6 +462,9 @@ impl Node {
         if peer != self.me {
             self.round_trips.remove(&peer);
             self.lease.link_down(peer);
+            // Both ends see a link break. A lease that lapses is seen by one of them, and stops nothing that runs.
+            self.stop_keys(|_, _| true);
+            self.stock.link_down(peer);
             self.tick();
         }
     }

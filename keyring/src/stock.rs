@@ -43,6 +43,9 @@ pub enum StockWord {
         /// Its counter.
         counter: u64,
     },
+    /// The sender has safe primes for a run of auxiliary data. Such a run spends the primes of all, so it begins only when
+    /// all have said so.
+    PrimesReady,
     /// The sender's part of that run failed: it is begun anew under the next counter.
     AuxiliaryFailed {
         /// Counter of the run.

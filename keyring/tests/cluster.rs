@@ -108,6 +108,7 @@ impl Cluster {
         let parties = parties.collect();
         let rng = ChaCha20Rng::seed_from_u64(7);
         let mut cluster = Self { parties, down: vec![], queue: VecDeque::new(), now: 0, rng };
+        cluster.tell_all(|| Event::Primes(true));
         for i in 0..of {
             for j in (0..of).filter(|j| *j != i) {
                 cluster.tell(PartyIndex::new(i), Event::LinkUp(PartyIndex::new(j), 1));

@@ -65,6 +65,11 @@ impl PrimeRoom {
         }
     }
 
+    /// Whether a set is there to be taken.
+    pub fn is_at_hand(&self) -> bool {
+        self.published.is_some() || self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// A set of primes, for one run. They are gone from the disk before the run begins; a published set stays.
     #[must_use]
     pub fn take(&self) -> Option<Primes> {
@@ -91,7 +96,7 @@ impl PrimeRoom {
 
     /// Searches in the background unless auxiliary data is in force, primes are at hand, or a search is on.
     pub fn search_if_needed(self: &Arc<Self>, tasks: &Tasks) {
-        let at_hand = self.published.is_some() || self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let at_hand = self.is_at_hand();
         let in_force = self.store.read(Table::Stock, b"auxiliary/active").is_ok_and(|active| active.is_some());
         if at_hand || in_force || self.searching.swap(true, Ordering::SeqCst) {
             return;

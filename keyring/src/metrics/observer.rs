@@ -81,6 +81,7 @@ impl Observer {
             | Event::LinkDown(_)
             | Event::Packet(_)
             | Event::Proved(..)
+            | Event::Primes(_)
             | Event::Nonce(_)
             | Event::Journal { .. }
             | Event::Operator(..)

@@ -179,8 +179,7 @@ impl Node {
         let came: Vec<PartyIndex> = mutual.difference(&self.present).copied().collect();
         let mut stays = mutual;
         stays.insert(self.me);
-        let left = std::mem::replace(&mut self.present, stays);
-        let is_left = left.difference(&self.present).next().is_some();
+        self.present = stays;
         if gained {
             self.note(Level::Info, None, "this process may act for its party");
             self.reopen_all();
@@ -193,9 +192,6 @@ impl Node {
         }
         if !came.is_empty() || gained {
             self.restate_stock();
-        }
-        if is_left {
-            self.stop_keys(|_, _| true);
         }
     }
 

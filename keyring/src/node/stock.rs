@@ -1,7 +1,7 @@
 //! Making stock: shelf keys in lanes, and the auxiliary data of the roster. Stock signs nothing (law 1), and is made
 //! within this party's own bounds: how many runs at a time, how many free keys in anybody's lane.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mpc_core::{AuxInfo, KeyId, KeyShare, PartyIndex, Possession, SessionId, Suite};
 
@@ -46,6 +46,11 @@ pub(super) struct Stock {
     not_before: Millis,
     auxiliary_not_before: Millis,
     restated_at: Option<Millis>,
+    /// Whether this party has primes for a run, and when it said so last.
+    has_primes: bool,
+    announced_at: Option<Millis>,
+    /// Who has said so to the first party.
+    ready: BTreeSet<PartyIndex>,
 }
 
 impl Stock {
@@ -63,6 +68,11 @@ impl Stock {
 
     pub(super) fn recovered(active: Option<(u64, [u8; 32])>, own: BTreeMap<u64, [u8; 32]>) -> Self {
         Self { active, own, ..Self::default() }
+    }
+
+    /// What a peer said of its primes may not hold any more when it comes back.
+    pub(super) fn link_down(&mut self, peer: PartyIndex) {
+        self.ready.remove(&peer);
     }
 
     pub(super) const fn active_key() -> &'static [u8] {
@@ -93,6 +103,7 @@ impl Node {
             return;
         }
         self.restate_auxiliary();
+        self.announce_primes();
         let own_key_run = self.runs.values().any(|run| matches!(run, RunOf::Key { lane, .. } if *lane == self.me));
         if !own_key_run && now >= self.stock.not_before {
             self.begin_key();
@@ -102,10 +113,31 @@ impl Node {
             && !self.stock.is_active()
             && !auxiliary_run
             && now >= self.stock.auxiliary_not_before
+            // A run spends the primes of all: it begins when all have some.
+            && self.stock.ready.len() == self.committee.size()
             && let Some(counter) = self.next_counter(AUXILIARY_COUNTER)
         {
             self.stock.auxiliary_not_before = now + CONFIRMED_MS_MAX;
+            self.stock.ready.clear();
             self.say(Audience::All, Content::Stock(StockWord::BeginAuxiliary { counter }), Attachment::default());
+        }
+    }
+
+    /// The shell has found primes, or they were taken.
+    pub(super) fn primes(&mut self, at_hand: bool) {
+        self.stock.has_primes = at_hand;
+        self.stock.announced_at = None;
+        self.tick();
+    }
+
+    /// The first party learns who could take part in a run.
+    fn announce_primes(&mut self) {
+        const EVERY_MS: Millis = 5_000;
+        let recently = self.stock.announced_at.is_some_and(|at| self.now < at + EVERY_MS);
+        if self.stock.has_primes && !self.stock.is_active() && !recently {
+            self.stock.announced_at = Some(self.now);
+            let word = StockWord::PrimesReady;
+            self.say(Audience::One(PartyIndex::new(0)), Content::Stock(word), Attachment::default());
         }
     }
 
@@ -181,7 +213,15 @@ impl Node {
                 self.stop_keys(|lane, live| lane == me && live == counter);
                 self.stock.not_before = self.now + RETRY_MS;
             }
-            StockWord::BeginAuxiliary { .. } | StockWord::AuxiliaryFailed { .. } | StockWord::Finished => {}
+            StockWord::PrimesReady if self.me.get() == 0 => {
+                if self.stock.ready.insert(from) {
+                    self.tick();
+                }
+            }
+            StockWord::BeginAuxiliary { .. }
+            | StockWord::AuxiliaryFailed { .. }
+            | StockWord::PrimesReady
+            | StockWord::Finished => {}
         }
     }
 
@@ -392,6 +432,7 @@ impl Node {
             self.effects.orders.push(Order::Prove(key, context));
         }
         self.stock.restated_at = None;
+        self.stock.announced_at = None;
         self.restate_auxiliary();
     }
 }

@@ -53,6 +53,7 @@ impl World {
             self.link_rises(party, peer);
         }
         self.settle(party);
+        self.deliver(party, Event::Primes(true));
         // Whoever never starts is known to be dead: its peers' operators say so.
         for absent in self.plan.absent.clone() {
             self.deliver(party, Event::Operator(absent, Word::Vouch));
