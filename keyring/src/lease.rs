@@ -351,7 +351,7 @@ impl Lease {
             Some(_) if self.held.is_asked(peer, nonce) => vec![Act::Say(peer, LeaseWord::Hello { life, nonce, held })],
             Some(_) => Vec::new(),
             None => vec![Act::Alarm(format!(
-                "{peer} remembers a place of this party's journal that this disk does not hold: restored, copied, or \
+                "party {peer} remembers a place of this party's journal that this disk does not hold: restored, copied, or \
                  older than the journal reaches back"
             ))],
         }
@@ -397,7 +397,7 @@ impl Lease {
                 self.held.renewed(from, *nonce, *token);
                 if *is_doubled && self.is_first((self.me, 0)) {
                     return vec![Act::Alarm(format!(
-                        "{from} hears another process that asks to be this party: a copy of this disk has been started"
+                        "party {from} hears another process that asks to be this party: a copy of this disk has been started"
                     ))];
                 }
                 Vec::new()
@@ -410,15 +410,15 @@ impl Lease {
                 let is_news = self.held.refused(from, *nonce, *reason, now);
                 match reason {
                     _ if !is_news => Vec::new(),
-                    Refusal::StillAlive => vec![Act::Note(format!("{from} waits: {reason}"))],
-                    _ => vec![Act::Alarm(format!("{from} does not know this process as its party: {reason}"))],
+                    Refusal::StillAlive => vec![Act::Note(format!("party {from} waits: {reason}"))],
+                    _ => vec![Act::Alarm(format!("party {from} does not know this process as its party: {reason}"))],
                 }
             }
         }
     }
 
     fn first_lease(&self) -> Act {
-        let unheard: Vec<String> = self.held.unheard().map(|peer| peer.to_string()).collect();
+        let unheard: Vec<String> = self.held.unheard().map(|peer| format!("party {peer}")).collect();
         Act::Note(match unheard.as_slice() {
             [] => "every peer knows this process".to_owned(),
             some => format!("known to a majority; keeps out of what is old until {} answer", some.join(", ")),
@@ -435,7 +435,7 @@ impl Lease {
                 let newcomer = self.grants.newcomer(from).unwrap_or(0);
                 if is_doubled && self.is_first((from, newcomer)) {
                     acts.push(Act::Alarm(format!(
-                        "two processes of {from} are alive: one is known, another asks to be; the second is refused"
+                        "two processes of party {from} are alive: one is known, another asks to be; the second is refused"
                     )));
                 }
                 acts
@@ -448,7 +448,7 @@ impl Lease {
                 let is_fence = reason == Refusal::Fenced;
                 let mut acts = vec![if is_fence { Act::SayDurably(from, word) } else { Act::Say(from, word) }];
                 if reason != Refusal::StillAlive && self.is_first((from, heard.instance)) {
-                    acts.push(Act::Alarm(format!("a process of {from} is refused: {reason}")));
+                    acts.push(Act::Alarm(format!("a process of party {from} is refused: {reason}")));
                 }
                 acts
             }

@@ -111,14 +111,18 @@ impl Node {
             Word::Unfence => (self.lease.unfence(peer), "unfenced"),
         };
         if !done {
-            return self.note(Level::Warn, None, format!("{peer} cannot be {what}: it is alive, or was not fenced"));
+            return self.note(
+                Level::Warn,
+                None,
+                format!("party {peer} cannot be {what}: it is alive, or was not fenced"),
+            );
         }
         let mut place = b"operator/".to_vec();
         place.extend(self.lease.process().life.boot.to_be_bytes());
         place.extend(self.now.to_be_bytes());
         place.extend(peer.get().to_be_bytes());
         self.write([Entry::put(Table::Audit, place, what.as_bytes())]);
-        self.note(Level::Warn, None, format!("{peer} was {what} by this node's operator"));
+        self.note(Level::Warn, None, format!("party {peer} was {what} by this node's operator"));
         self.tick();
     }
 
