@@ -17,6 +17,9 @@ use customer::Customer;
 use devnet::demo::{Screen, Style, User};
 use fleet::Fleet;
 use ground::{CHAIN, user};
+use keyring::lease::Restraint;
+use keyring::node::{Event, Node, Word};
+use mpc_core::PartyIndex;
 
 const BLOCK: Duration = Duration::from_millis(500);
 
@@ -75,7 +78,17 @@ async fn of_five_one_may_stop_below_three_nothing_happens_and_work_resumes_when_
     }
     assert_eq!(fleet.signing_runs().await, runs, "nothing is signed by two of five");
 
+    // Two come back; the first that stopped may remember what they forgot, so they keep out of what is old until their
+    // operators vouch that it is dead.
     fleet.start_party(3).await;
+    fleet.start_party(4).await;
+    fleet.until("leases", Node::may_act).await;
+    let silent = PartyIndex::new(1);
+    for party in [3, 4] {
+        let restraints = fleet.look(party, Node::restraints).await;
+        assert_eq!(restraints, [Restraint::KeepsOut { unheard: vec![silent] }]);
+        fleet.running(party).inbox().tell(Event::Operator(silent, Word::Vouch)).await;
+    }
     customer.all_fulfilled(&late).await;
     fleet.stop().await;
 }

@@ -196,6 +196,7 @@ impl Node {
         }
         if !came.is_empty() || gained {
             self.restate_stock();
+            self.say_declined();
         }
     }
 

@@ -49,6 +49,9 @@ pub(super) struct Stock {
     /// Whether this party has primes for a run, and when it said so last.
     has_primes: bool,
     announced_at: Option<Millis>,
+    /// Runs that this party did not join while it could not speak: it says so when it can.
+    declined_keys: BTreeMap<PartyIndex, u64>,
+    declined_auxiliary: Option<u64>,
     /// Who has said so to the first party.
     ready: BTreeSet<PartyIndex>,
 }
@@ -137,6 +140,20 @@ impl Node {
         if self.stock.has_primes && !self.stock.is_active() && !recently {
             self.stock.announced_at = Some(self.now);
             let word = StockWord::PrimesReady;
+            self.say(Audience::One(PartyIndex::new(0)), Content::Stock(word), Attachment::default());
+        }
+    }
+
+    /// Whoever waits for this party in a run that it did not join is told: at once, or when this process holds its lease.
+    pub(super) fn say_declined(&mut self) {
+        if !self.may_act() {
+            return;
+        }
+        for (lane, counter) in std::mem::take(&mut self.stock.declined_keys) {
+            self.say(Audience::One(lane), Content::Stock(StockWord::Busy { counter }), Attachment::default());
+        }
+        if let Some(counter) = self.stock.declined_auxiliary.take() {
+            let word = StockWord::AuxiliaryFailed { counter };
             self.say(Audience::One(PartyIndex::new(0)), Content::Stock(word), Attachment::default());
         }
     }
@@ -233,7 +250,8 @@ impl Node {
         // Rounds sent over a link that is not up yet are lost, and the run with them.
         let alone = self.present.len() < self.committee.size();
         if live > self.committee.size() || full || alone {
-            return self.say(Audience::One(lane), Content::Stock(StockWord::Busy { counter }), Attachment::default());
+            self.stock.declined_keys.insert(lane, counter);
+            return self.say_declined();
         }
         let (epoch, suite_byte) = (self.committee.epoch().to_be_bytes(), suite.point_len().to_be_bytes());
         let parts: [&[u8]; 4] = [&epoch, &lane.get().to_be_bytes(), &suite_byte, &counter.to_be_bytes()];
@@ -255,8 +273,8 @@ impl Node {
             return;
         }
         if self.present.len() < self.committee.size() {
-            let word = StockWord::AuxiliaryFailed { counter };
-            return self.say(Audience::One(PartyIndex::new(0)), Content::Stock(word), Attachment::default());
+            self.stock.declined_auxiliary = Some(counter);
+            return self.say_declined();
         }
         let parts: [&[u8]; 2] = [&self.committee.epoch().to_be_bytes(), &counter.to_be_bytes()];
         let session = SessionId::new(tag::hash(tag::SESSION_AUXILIARY, &parts));
@@ -373,8 +391,8 @@ impl Node {
                 self.runs.remove(&session);
                 self.stock.auxiliary_not_before = self.now + 10 * RETRY_MS;
                 self.note(Level::Warn, None, format!("auxiliary data {session} failed: {reason}"));
-                let word = StockWord::AuxiliaryFailed { counter };
-                self.say(Audience::One(PartyIndex::new(0)), Content::Stock(word), Attachment::default());
+                self.stock.declined_auxiliary = Some(counter);
+                self.say_declined();
             }
             RunNews::Queued | RunNews::Round(_) | RunNews::Signed(..) | RunNews::Key(_) => {}
         }
