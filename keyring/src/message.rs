@@ -90,8 +90,9 @@ pub enum Content {
     Stored(Stored),
     /// About making stock together.
     Stock(StockWord),
-    /// About which process is this party.
-    Lease(LeaseWord),
+    /// About which process is this party; for that party alone. Nobody else can use it: a word passed on by a liar would
+    /// look like a second copy of its speaker.
+    Lease(PartyIndex, LeaseWord),
 }
 
 /// A signed statement.
@@ -236,7 +237,7 @@ impl Envelope {
     pub fn about_decree(&self) -> Option<(&DecreeId, Ballot, &Statement)> {
         match &self.content {
             Content::Decree { decree, ballot, statement } => Some((decree, *ballot, statement)),
-            Content::Stored(_) | Content::Stock(_) | Content::Lease(_) => None,
+            Content::Stored(_) | Content::Stock(_) | Content::Lease(..) => None,
         }
     }
 }

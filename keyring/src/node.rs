@@ -500,7 +500,7 @@ impl Node {
 
     /// Without its lease a process says nothing but who it is.
     fn say(&mut self, to: Audience, content: Content, attachment: Attachment) {
-        if !matches!(content, Content::Lease(_)) && !self.may_act() {
+        if !matches!(content, Content::Lease(..)) && !self.may_act() {
             return;
         }
         self.effects.orders.push(Order::Say { to, content, attachment: Box::new(attachment) });

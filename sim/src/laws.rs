@@ -167,7 +167,7 @@ impl Laws {
             Content::Stock(StockWord::BeginAuxiliary { counter }) => {
                 self.counted(party, store, b"counter/auxiliary", *counter);
             }
-            Content::Stock(_) | Content::Lease(_) => {}
+            Content::Stock(_) | Content::Lease(..) => {}
         }
     }
 

@@ -272,7 +272,7 @@ const fn content_word(content: &Content) -> &'static str {
         },
         Content::Stored(_) => "stored",
         Content::Stock(_) => "stock",
-        Content::Lease(_) => "lease",
+        Content::Lease(..) => "lease",
     }
 }
 

@@ -21,8 +21,11 @@ impl Node {
         if !self.committee.vouches_for(&packet.envelope) {
             return self.drop_said(Dropped::Signature, 1);
         }
-        if let Content::Lease(word) = &packet.envelope.content {
-            return self.lease_word(&packet.envelope, word);
+        if let Content::Lease(to, word) = &packet.envelope.content {
+            if *to == self.me {
+                self.lease_word(&packet.envelope, word);
+            }
+            return;
         }
         // Frames of a process that is not known as that party are dropped (law 11).
         if !self.is_heard(&packet.envelope) {
@@ -52,7 +55,7 @@ impl Node {
                 }
             }
             Content::Decree { .. } => self.drop_said(Dropped::Unbounded, 1),
-            Content::Lease(_) => {}
+            Content::Lease(..) => {}
         }
     }
 

@@ -157,7 +157,7 @@ impl Node {
     }
 
     fn say_word(&mut self, peer: PartyIndex, word: LeaseWord) {
-        self.say(Audience::One(peer), Content::Lease(word), Attachment::default());
+        self.say(Audience::One(peer), Content::Lease(peer, word), Attachment::default());
     }
 
     fn remember_lease(&mut self) {

@@ -361,7 +361,7 @@ fn summary(packet: &Packet) -> String {
         Content::Decree { decree, ballot, statement } => format!("{decree} {ballot} {}", word(statement)),
         Content::Stored(stored) => format!("stored {:?}", stored.key),
         Content::Stock(stock) => format!("{stock:?}"),
-        Content::Lease(word) => format!("{word:?}"),
+        Content::Lease(_, word) => format!("{word:?}"),
     }
 }
 
