@@ -286,6 +286,7 @@ impl Lease {
     /// The own endpoint shows a new block.
     pub fn see(&mut self, chain: &str, height: u64, hash: [u8; 32]) {
         self.sights.see(chain, height, hash, self.quorum);
+        self.held.saw(chain, height);
         let known = self.heights.entry(chain.to_owned()).or_default();
         if height > *known {
             *known = height;
@@ -350,6 +351,8 @@ impl Lease {
         match held {
             Some(_) if self.held.is_asked(peer, nonce) => vec![Act::Say(peer, LeaseWord::Hello { life, nonce, held })],
             Some(_) => Vec::new(),
+            // Asked every second, told once.
+            None if !self.is_first((peer, nonce)) => Vec::new(),
             None => vec![Act::Alarm(format!(
                 "party {peer} remembers a place of this party's journal that this disk does not hold: restored, copied, or \
                  older than the journal reaches back"
@@ -368,6 +371,7 @@ impl Lease {
             return Vec::new();
         }
         let from = heard.from;
+        self.held.spoke(from);
         match word {
             LeaseWord::Hello { life, nonce, held } => {
                 let said = self.grants.hello(heard, *life, *nonce, *held, now);

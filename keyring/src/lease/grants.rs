@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use mpc_core::PartyIndex;
 use serde::{Deserialize, Serialize};
 
-use super::word::{Held, LeaseWord, Life, Process, Refusal, Sight};
+use super::word::{CHAINS_MAX, Held, LeaseWord, Life, Process, Refusal, Sight};
 use super::{Heard, LEASE_MS, Said};
 use crate::agreement::clock::Millis;
 use crate::planted::{self, Plant};
@@ -220,6 +220,10 @@ impl Grants {
         session.token = next;
         peer.heard_at = now;
         for sight in sights {
+            // Names come from the peer: it cannot fill this party's memory with them.
+            if memory.sequences.len() >= CHAINS_MAX && !memory.sequences.contains_key(&sight.chain) {
+                continue;
+            }
             let known = memory.sequences.entry(sight.chain.clone()).or_default();
             if sight.sequence > *known {
                 *known = sight.sequence;

@@ -104,8 +104,6 @@ impl Holdings {
         };
         *grant = Grant { token: Some(token), valid_until: asked.first_at + LEASE_MS, asked: None, refused: None };
         self.answered.insert(from);
-        // A peer that speaks is not dead, whatever was said of it.
-        self.vouched.remove(&from);
         if !self.is_known {
             for known in known {
                 let old = self.old.entry(known.chain.clone()).or_insert_with(|| known.clone());
@@ -152,6 +150,20 @@ impl Holdings {
         *grant = Grant { token: None, valid_until, asked: None, refused: Some(reason) };
         grant.asked = Some(Asked { last_at: now, ..asked });
         is_news
+    }
+
+    /// The own endpoint shows this height: until the first lease, that is old.
+    pub(super) fn saw(&mut self, chain: &str, height: u64) {
+        if !self.is_known {
+            let empty = || Known { chain: chain.to_owned(), height, sequence: 0 };
+            let old = self.old.entry(chain.to_owned()).or_insert_with(empty);
+            old.height = old.height.max(height);
+        }
+    }
+
+    /// A peer that speaks is not dead, whatever was said of it.
+    pub(super) fn spoke(&mut self, peer: PartyIndex) {
+        self.vouched.remove(&peer);
     }
 
     pub(super) fn vouch(&mut self, peer: PartyIndex) -> bool {

@@ -381,6 +381,77 @@ fn who_sees_another_block_than_a_quorum_of_peers_is_blind_until_it_sees_theirs()
     assert!(!town.bodies[2].lease.is_blind(CHAIN));
 }
 
+#[test]
+fn what_the_own_endpoint_showed_before_the_first_lease_is_old_too() {
+    let mut town = Town::new(5, 3, 9);
+    town.run(5_000);
+    town.bodies[1].alive = false;
+    town.bodies[4].alive = false;
+    town.run(LEASE_MS + 1_000);
+    let disk = town.bodies[1].disk.clone();
+    let back = town.boot(party(1), disk);
+    town.bodies[back].lease.see(CHAIN, 50, [1; 32]);
+    town.run(5_000);
+    town.bodies[back].lease.see(CHAIN, 60, [1; 32]);
+    let lease = &town.bodies[back].lease;
+    assert!(lease.may_act(town.now));
+    assert!(lease.keeps_out(CHAIN, 50));
+    assert!(!lease.keeps_out(CHAIN, 51));
+}
+
+#[test]
+fn a_vouch_ends_when_the_peer_speaks_and_a_peer_that_refuses_is_waited_for() {
+    let mut town = Town::new(5, 3, 10);
+    town.bodies[0].lease.see(CHAIN, 100, [1; 32]);
+    town.run(5_000);
+    let old = town.bodies[3].disk.clone();
+    let boot = old.boot;
+    // Only party 0 hears what it does from here on.
+    for peer in [1, 2, 4] {
+        town.bodies[3].reach.remove(&party(peer));
+    }
+    town.state(3);
+    town.bodies[3].alive = false;
+    town.bodies[0].alive = false;
+    town.run(LEASE_MS + 1_000);
+    let back = town.boot(party(3), Disk { boot, ..old });
+    town.bodies[back].lease.see(CHAIN, 100, [1; 32]);
+    town.run(5_000);
+    let now = town.now;
+    assert!(town.bodies[back].lease.may_act(now) && town.bodies[back].lease.keeps_out(CHAIN, 100));
+    assert!(town.bodies[back].lease.vouch(party(0), now));
+    assert!(!town.bodies[back].lease.keeps_out(CHAIN, 100), "an operator said so");
+    // It was not dead.
+    town.bodies[0].alive = true;
+    town.run(5_000);
+    assert!(town.bodies[back].lease.keeps_out(CHAIN, 100), "the peer that remembers more speaks");
+}
+
+#[test]
+fn a_peer_that_names_ever_new_chains_fills_no_memory() {
+    let mut town = Town::new(2, 2, 11);
+    for chain in 0..100 {
+        town.bodies[0].lease.see(&format!("chain-{chain}"), 1, [1; 32]);
+    }
+    town.run(60_000);
+    let remembered = town.bodies[1].disk.remembered.peers[&party(0)].sequences.len();
+    assert!(remembered <= CHAINS_MAX, "{remembered} chains are remembered");
+    let heard = Heard { from: party(0), instance: 1, journal: Held::default() };
+    let mut grants = Grants::new(7, BTreeMap::new(), 0);
+    let mut token = match grants.hello(&heard, Life::default(), 1, None, 0) {
+        Ok(Said::Granted { token, .. }) => token,
+        other => panic!("{other:?}"),
+    };
+    for round in 0..100 {
+        let sight = Sight { chain: format!("chain-{round}"), height: 1, hash: [0; 32], sequence: 1 };
+        token = match grants.renew(&heard, token, round, &[sight], 0) {
+            Ok(Said::Word(LeaseWord::Renewed { token, .. })) => token,
+            other => panic!("{other:?}"),
+        };
+    }
+    assert_eq!(grants.memory()[&party(0)].sequences.len(), CHAINS_MAX);
+}
+
 /// One party's disks are copied, set back and started again at will, while every process is killed and started again from
 /// its own newest disk, links break and words are lost. (Were the disks of several parties copied at once, copies of peers
 /// could know copies of the party: granting needs no lease.)
