@@ -28,6 +28,9 @@ impl std::fmt::Display for proto::Reason {
     }
 }
 
+/// The parts of a backup in order, or why it ended before its end.
+pub type BackupParts = tokio::sync::mpsc::Receiver<Result<Vec<u8>, String>>;
+
 /// The protocol of the interface, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.bin"));
 
@@ -53,6 +56,9 @@ pub trait Facts: Send + Sync + 'static {
 
     /// Takes an operator's word about a peer. The inner error says in words why it cannot be taken.
     async fn decide(&self, peer: &str, word: Word) -> Option<Result<(), String>>;
+
+    /// Begins a backup of the party's memory.
+    async fn backup(&self) -> Option<BackupParts>;
 
     /// All about one request; the inner `None` says that it is not known.
     async fn why(&self, name: &str) -> Option<Option<proto::WhyReply>>;

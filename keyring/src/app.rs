@@ -8,6 +8,7 @@
 //!                      driver (runs on their own threads)
 //! ```
 
+pub mod export;
 pub mod facts;
 pub mod follow;
 mod health;
@@ -40,6 +41,7 @@ use self::post::{Directory, Post};
 use self::primes::PrimeRoom;
 use self::pulse::Pulse;
 use crate::admin::{BindError, Listener};
+use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::committee::Committee;
 use crate::config::{ChainConfig, Config, Environment, SecretError};
@@ -48,7 +50,7 @@ use crate::identity::{IdentityError, NodeIdentity};
 use crate::lease::{Life, Process};
 use crate::metrics::{MeteredStore, Metrics, Observer};
 use crate::monitoring;
-use crate::node::{ChainSetup, Event, Node, RecoverError, Setup};
+use crate::node::{self, ChainSetup, Event, Node, RecoverError, Setup};
 use crate::roster::{Roster, RosterError};
 use crate::runs::Workshop;
 use crate::store::{self, OpenError, RocksStore, Store, StoreError};
@@ -140,6 +142,12 @@ pub enum BuildError {
     /// The store.
     #[error("the store does not open")]
     Open(#[from] OpenError),
+    /// A restore of the store was interrupted.
+    #[error("the store in {path} is half of a backup: its restore was interrupted; remove it and restore again")]
+    HalfRestored {
+        /// Where it lies.
+        path: std::path::PathBuf,
+    },
     /// The store does not write.
     #[error("the boot counter cannot be raised")]
     Boot(#[from] StoreError),
@@ -253,6 +261,9 @@ impl App {
         }
         let unlock = config.store.unlock(environment).map_err(|source| named("store.unlock", source))?;
         let store = RocksStore::open(&config.node.data_dir, &unlock, Box::new(os_randomness()))?;
+        if !backup::is_whole(&store).map_err(OpenError::Store)? {
+            return Err(BuildError::HalfRestored { path: config.node.data_dir });
+        }
         let owner = store::owner_or_claim(&store, &identity.public()).map_err(OpenError::Store)?;
         if owner != identity.public() {
             let (path, owner) = (config.node.data_dir.clone(), hex::encode(owner));
@@ -282,7 +293,7 @@ impl App {
             bytes_per_party: limits.bytes_kept_per_party,
         };
         let process = Process {
-            life: Life { incarnation: 0, boot: store.raise_boot()? },
+            life: Life { incarnation: node::incarnation(store.as_ref())?.number, boot: store.raise_boot()? },
             instance: rand::RngCore::next_u64(&mut rand::rngs::OsRng),
         };
         let setup = Setup {
@@ -353,7 +364,7 @@ impl App {
         let mut desks: BTreeMap<String, ChainDesk> = BTreeMap::new();
         let mut views = BTreeMap::new();
         for (name, piece) in self.chains {
-            let from = crate::node::cursor(self.store.as_ref(), &name)?;
+            let from = node::cursor(self.store.as_ref(), &name)?;
             views.insert(name.clone(), piece.view());
             let follower = Follower::new(piece.client, piece.pen, inbox.clone(), piece.poll, piece.pulse);
             desks.insert(name, follower.spawn(&tasks, from));
@@ -378,10 +389,11 @@ impl App {
             },
         });
         self.primes.search_if_needed(&tasks);
+        let store = self.store;
         let heart = Heart {
             observer: Observer::new(self.metrics.clone(), &self.node),
             node: self.node,
-            store: self.store,
+            store: store.clone(),
             identity: self.identity,
             epoch: self.roster.epoch(),
             instance: self.process.instance,
@@ -411,6 +423,7 @@ impl App {
         });
         let desk = Arc::new(Desk {
             inbox: inbox.clone(),
+            store: store.clone(),
             links,
             chains: views,
             roster: self.roster.clone(),

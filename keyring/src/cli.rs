@@ -4,6 +4,7 @@
 //! standard error.
 
 mod ask;
+mod backup;
 mod ceremony;
 mod check;
 mod controller;
@@ -47,6 +48,10 @@ enum Command {
     Why(ask::WhyArgs),
     /// List the peers of the running node, or decide about one, on record.
     Peers(ask::PeersArgs),
+    /// Write this party's memory into one sealed file, of the running node or of its store.
+    Backup(backup::BackupArgs),
+    /// Make a store from a backup, where the disk is lost: another incarnation, which the peers' operators must consent to.
+    Restore(backup::RestoreArgs),
     /// Let a controller that stands still go on.
     Controller(controller::ControllerArgs),
     /// A development chain and a whole keyring on this machine, in one command.
@@ -92,6 +97,8 @@ fn perform(command: Command) -> Result<ExitCode, Report> {
             Command::Requests(args) => ask::requests(&args).await?,
             Command::Why(args) => ask::why(&args).await?,
             Command::Peers(args) => ask::peers(&args).await?,
+            Command::Backup(args) => backup::backup(&args).await?,
+            Command::Restore(args) => backup::restore(&args)?,
             Command::Controller(args) => controller::run(&args).await?,
             #[cfg(feature = "devnet")]
             Command::Devnet(args) => return Ok(devnet_code(devnet::run(args).await?)),
@@ -146,7 +153,7 @@ mod tests {
 
     #[test]
     fn every_command_that_tells_facts_has_a_form_for_programs() {
-        for name in ["init", "ceremony", "check", "status", "keys", "requests", "why", "peers"] {
+        for name in ["init", "ceremony", "check", "status", "keys", "requests", "why", "peers", "backup", "restore"] {
             let line = CommandLine::command();
             let command = line.find_subcommand(name).unwrap();
             assert!(command.get_arguments().any(|argument| argument.get_id() == "json"), "{name}");

@@ -9,6 +9,8 @@
 //!   the peer fences both until an operator decides.
 //! * To act, a process must have been granted by more than half of its peers once and by `Q − 1` within one lease.
 //! * What was there before its first lease is *old* for it until every peer has answered its hello.
+//! * A party that comes back from a backup is another incarnation. It needs the consent of more than half of its peers'
+//!   operators, and what is old for it stays so for ever.
 //!
 //! `grants` is what this party gives, `held` what it gets, `sight` who sees which chain.
 
@@ -24,8 +26,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use mpc_core::PartyIndex;
 use serde::{Deserialize, Serialize};
 
-use self::grants::Grants;
 pub use self::grants::PeerMemory;
+use self::grants::{Grants, Hello};
 use self::held::{Due, Holdings};
 use self::sight::Sights;
 pub use self::word::{CHAINS_MAX, Held, Known, LeaseWord, Life, Process, Refusal, Sight};
@@ -50,6 +52,20 @@ pub struct Remembered {
     pub peers: BTreeMap<PartyIndex, PeerMemory>,
     /// By chain, the newest height ever seen by the own endpoint.
     pub heights: BTreeMap<String, u64>,
+    /// Which incarnation of its party this disk is.
+    pub incarnation: Incarnation,
+}
+
+/// Which incarnation of its party a disk is: the first, or one that a restore began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incarnation {
+    /// Raised by every restore.
+    pub number: u64,
+    /// Drawn by the restore: of two restores of one backup only one is consented to. 0 for the first incarnation.
+    pub restore: u64,
+    /// What was old for it, by chain, when it held its first lease: it may have been promised, joined or published by the
+    /// memory that is lost. `None` until then.
+    pub forgotten: Option<BTreeMap<String, Known>>,
 }
 
 /// Who spoke, from which process, and where its journal stood.
@@ -61,6 +77,8 @@ pub struct Heard {
     pub instance: u64,
     /// Its journal.
     pub journal: Held,
+    /// Whether consents to its incarnation by more than half of its peers came with the word.
+    pub is_consented: bool,
 }
 
 /// What the granting half answers.
@@ -117,6 +135,15 @@ pub enum Restraint {
         /// Peers that have not answered.
         unheard: Vec<PartyIndex>,
     },
+    /// It comes back from a backup: operators of more than half of the peers must consent.
+    Consents {
+        /// Peers that have.
+        have: usize,
+        /// Peers that must.
+        need: usize,
+        /// What they consent to, as [`restore_name`] writes it.
+        restore: String,
+    },
     /// `Q` peers see another block than this party.
     Blind {
         /// On this chain.
@@ -140,6 +167,9 @@ impl Restraint {
             Self::KeepsOut { unheard } => {
                 format!("what was asked before this process began waits for {}", list(unheard))
             }
+            Self::Consents { have, need, restore } => format!(
+                "{have} of {need} peers' operators have consented that this party comes back from a backup, as {restore}"
+            ),
             Self::Blind { chain } => {
                 format!("a quorum of peers sees another block of {chain} than this party's endpoint")
             }
@@ -162,6 +192,25 @@ pub struct Lease {
     draws: bool,
     has_left: bool,
     alarmed: BTreeSet<(PartyIndex, u64)>,
+    incarnation: Incarnation,
+    incarnation_dirty: bool,
+    /// Peers that have consented to this incarnation.
+    consents: BTreeSet<PartyIndex>,
+}
+
+/// A restore's name as people read it out: its number in hexadecimal, in groups of four.
+#[must_use]
+pub fn restore_name(restore: u64) -> String {
+    let digits = format!("{restore:016x}");
+    let groups: Vec<&str> = (0..4).filter_map(|group| digits.get(group * 4..group * 4 + 4)).collect();
+    groups.join("-")
+}
+
+/// The number behind a name that a person typed.
+#[must_use]
+pub fn restore_number(name: &str) -> Option<u64> {
+    let digits: String = name.chars().filter(|letter| *letter != '-').collect();
+    if digits.len() == 16 { u64::from_str_radix(&digits, 16).ok() } else { None }
 }
 
 impl Lease {
@@ -190,6 +239,9 @@ impl Lease {
             draws: false,
             has_left: false,
             alarmed: BTreeSet::new(),
+            incarnation: remembered.incarnation,
+            incarnation_dirty: false,
+            consents: BTreeSet::new(),
         }
     }
 
@@ -201,14 +253,20 @@ impl Lease {
 
     /// What is to be remembered, if it changed.
     pub fn take_remembered(&mut self) -> Option<Remembered> {
-        let changed = self.grants.take_dirty() | std::mem::take(&mut self.heights_dirty);
-        changed.then(|| Remembered { peers: self.grants.memory(), heights: self.heights.clone() })
+        let changed = self.grants.take_dirty()
+            | std::mem::take(&mut self.heights_dirty)
+            | std::mem::take(&mut self.incarnation_dirty);
+        changed.then(|| Remembered {
+            peers: self.grants.memory(),
+            heights: self.heights.clone(),
+            incarnation: self.incarnation.clone(),
+        })
     }
 
     /// Whether [`Self::take_remembered`] has something.
     #[must_use]
     pub const fn is_dirty(&self) -> bool {
-        self.grants.is_dirty() || self.heights_dirty
+        self.grants.is_dirty() || self.heights_dirty || self.incarnation_dirty
     }
 }
 
@@ -225,13 +283,34 @@ impl Lease {
     #[must_use]
     pub fn keeps_out(&self, chain: &str, created: u64) -> bool {
         let is_old = created <= self.held.old_height(chain) && self.held.unheard().next().is_some();
-        (is_old && !planted::is(Plant::ActsBeforeAllAnswered)) || self.sights.is_blind(chain)
+        let is_forgotten = self.forgot(chain).is_some_and(|known| created <= known.height);
+        (is_old && !planted::is(Plant::ActsBeforeAllAnswered))
+            || (is_forgotten && !planted::is(Plant::RestoredVotes))
+            || self.sights.is_blind(chain)
     }
 
-    /// Account sequences below this one are out of bounds for now, but for what was stored.
+    /// Account sequences below this one are out of bounds, but for what was stored.
     #[must_use]
     pub fn keeps_out_of_sequences(&self, chain: &str) -> u64 {
-        if self.held.unheard().next().is_some() { self.held.old_sequence(chain) } else { 0 }
+        let old = if self.held.unheard().next().is_some() { self.held.old_sequence(chain) } else { 0 };
+        old.max(self.forgot(chain).map_or(0, |known| known.sequence))
+    }
+
+    /// What the memory that a restore could not bring back may hold of a chain.
+    #[must_use]
+    pub fn forgot(&self, chain: &str) -> Option<&Known> {
+        self.incarnation.forgotten.as_ref().and_then(|forgotten| forgotten.get(chain))
+    }
+
+    /// Which incarnation of its party this process is.
+    #[must_use]
+    pub const fn incarnation(&self) -> &Incarnation {
+        &self.incarnation
+    }
+
+    /// Restores of peers that ask for consent: incarnation and restore.
+    pub fn asking(&self) -> impl Iterator<Item = (PartyIndex, (u64, u64))> + '_ {
+        self.grants.asking()
     }
 
     /// Whether this party sees another chain than `Q` others.
@@ -264,7 +343,13 @@ impl Lease {
         } else if !self.held.is_known() {
             restraints.push(Restraint::Unknown { unheard: unheard.clone() });
         }
-        let refusals = self.held.refusals().filter(|(_, reason)| *reason != Refusal::StillAlive);
+        if self.held.refusals().any(|(_, reason)| reason == Refusal::NeedsConsent) {
+            let need = peers().count() / 2 + 1;
+            let restore = restore_name(self.incarnation.restore);
+            restraints.push(Restraint::Consents { have: self.consents.len(), need, restore });
+        }
+        let passing = [Refusal::StillAlive, Refusal::NeedsConsent];
+        let refusals = self.held.refusals().filter(|(_, reason)| !passing.contains(reason));
         restraints.extend(refusals.map(|(by, reason)| Restraint::Refused { by, reason }));
         if self.held.is_known() && !unheard.is_empty() {
             restraints.push(Restraint::KeepsOut { unheard });
@@ -327,12 +412,16 @@ impl Lease {
         }
         let due = self.held.due(&self.linked, nonce, now);
         let say = |(peer, due)| match due {
-            Due::Hello(nonce) => Act::Say(peer, LeaseWord::Hello { life: self.process.life, nonce, held: None }),
+            Due::Hello(nonce) => Act::Say(peer, self.own_hello(nonce, None)),
             Due::Renew(token, nonce) => {
                 Act::Say(peer, LeaseWord::Renew { token, nonce, sights: self.own_sights(sequences) })
             }
         };
         due.into_iter().map(say).collect()
+    }
+
+    const fn own_hello(&self, nonce: u64, held: Option<Held>) -> LeaseWord {
+        LeaseWord::Hello { life: self.process.life, nonce, held, restore: self.incarnation.restore }
     }
 
     fn own_sights(&self, sequences: &BTreeMap<String, u64>) -> Vec<Sight> {
@@ -347,9 +436,8 @@ impl Lease {
 
     /// What the journal held at the position that a peer asked for; `None` if it reaches not so far, or not so far back.
     pub fn show(&mut self, peer: PartyIndex, nonce: u64, held: Option<Held>) -> Vec<Act> {
-        let life = self.process.life;
         match held {
-            Some(_) if self.held.is_asked(peer, nonce) => vec![Act::Say(peer, LeaseWord::Hello { life, nonce, held })],
+            Some(_) if self.held.is_asked(peer, nonce) => vec![Act::Say(peer, self.own_hello(nonce, held))],
             Some(_) => Vec::new(),
             // Asked every second, told once.
             None if !self.is_first((peer, nonce)) => Vec::new(),
@@ -373,16 +461,23 @@ impl Lease {
         let from = heard.from;
         self.held.spoke(from);
         match word {
-            LeaseWord::Hello { life, nonce, held } => {
-                let said = self.grants.hello(heard, *life, *nonce, *held, now);
-                self.answer(heard, *nonce, said)
+            LeaseWord::Hello { life, nonce, held, restore } => {
+                let hello = Hello { life: *life, nonce: *nonce, held: *held, restore: *restore };
+                let said = self.grants.hello(heard, &hello, now);
+                self.answer(heard, &hello, said)
+            }
+            LeaseWord::Consent { incarnation, restore } => {
+                if (*incarnation, *restore) == (self.incarnation.number, self.incarnation.restore) {
+                    self.consents.insert(from);
+                }
+                Vec::new()
             }
             LeaseWord::Renew { token, nonce, sights } => {
                 let said = self.grants.renew(heard, *token, *nonce, sights, now);
                 if matches!(said, Ok(Said::Word(LeaseWord::Renewed { .. }))) {
                     self.sights.told(from, sights, self.quorum);
                 }
-                self.answer(heard, *nonce, said)
+                self.answer(heard, &Hello { nonce: *nonce, ..Hello::default() }, said)
             }
             LeaseWord::Goodbye => {
                 // Written at once: after a restart of both nobody need wait.
@@ -395,7 +490,7 @@ impl Lease {
             LeaseWord::Granted { nonce, token, known } => {
                 let was_known = self.held.is_known();
                 self.held.granted(from, *nonce, *token, known.clone());
-                if self.held.is_known() && !was_known { vec![self.first_lease()] } else { Vec::new() }
+                if self.held.is_known() && !was_known { self.first_lease() } else { Vec::new() }
             }
             LeaseWord::Renewed { nonce, token, is_doubled } => {
                 self.held.renewed(from, *nonce, *token);
@@ -415,22 +510,42 @@ impl Lease {
                 match reason {
                     _ if !is_news => Vec::new(),
                     Refusal::StillAlive => vec![Act::Note(format!("party {from} waits: {reason}"))],
+                    Refusal::NeedsConsent => {
+                        let restore = restore_name(self.incarnation.restore);
+                        vec![Act::Note(format!("party {from} waits for its operator's consent to {restore}"))]
+                    }
                     _ => vec![Act::Alarm(format!("party {from} does not know this process as its party: {reason}"))],
                 }
             }
         }
     }
 
-    fn first_lease(&self) -> Act {
+    fn first_lease(&mut self) -> Vec<Act> {
         let unheard: Vec<String> = self.held.unheard().map(|peer| format!("party {peer}")).collect();
-        Act::Note(match unheard.as_slice() {
+        let mut acts = self.forget();
+        acts.push(Act::Note(match unheard.as_slice() {
             [] => "every peer knows this process".to_owned(),
             some => format!("known to a majority; keeps out of what is old until {} answer", some.join(", ")),
-        })
+        }));
+        acts
     }
 
-    fn answer(&mut self, heard: &Heard, nonce: u64, said: Result<Said, Refusal>) -> Vec<Act> {
-        let from = heard.from;
+    /// The first lease of a restored party: what is old now is forgotten for ever, and that is written before anything
+    /// is done.
+    fn forget(&mut self) -> Vec<Act> {
+        if self.incarnation.number == 0 || self.incarnation.forgotten.is_some() {
+            return Vec::new();
+        }
+        let forgotten = self.held.old().clone();
+        let list = forgotten.values().map(|known| format!("{} up to block {}", known.chain, known.height));
+        let text = format!("back from a backup: keeps out of {} for ever", list.collect::<Vec<_>>().join(", "));
+        self.incarnation.forgotten = Some(forgotten);
+        self.incarnation_dirty = true;
+        vec![Act::Remember, Act::Note(text)]
+    }
+
+    fn answer(&mut self, heard: &Heard, hello: &Hello, said: Result<Said, Refusal>) -> Vec<Act> {
+        let (from, nonce) = (heard.from, hello.nonce);
         match said {
             Ok(Said::Nothing) => Vec::new(),
             Ok(Said::Word(word)) => {
@@ -451,7 +566,16 @@ impl Lease {
                 let word = LeaseWord::Refused { nonce, reason };
                 let is_fence = reason == Refusal::Fenced;
                 let mut acts = vec![if is_fence { Act::SayDurably(from, word) } else { Act::Say(from, word) }];
-                if reason != Refusal::StillAlive && self.is_first((from, heard.instance)) {
+                if reason == Refusal::NeedsConsent && self.is_first((from, hello.restore)) {
+                    acts.push(Act::Alarm(format!(
+                        "party {from} asks to come back from a backup, as incarnation {} by restore {}; if its operator says \
+                         the same: `keyringd peers consent`",
+                        hello.life.incarnation,
+                        restore_name(hello.restore)
+                    )));
+                }
+                let passing = [Refusal::StillAlive, Refusal::NeedsConsent];
+                if !passing.contains(&reason) && self.is_first((from, heard.instance)) {
                     acts.push(Act::Alarm(format!("a process of party {from} is refused: {reason}")));
                 }
                 acts
@@ -478,9 +602,26 @@ impl Lease {
         self.heights.iter().map(known).take(CHAINS_MAX).collect()
     }
 
-    /// An operator declares a silent peer dead, on record. `false` if it is not silent.
-    pub fn vouch(&mut self, peer: PartyIndex, now: Millis) -> bool {
-        self.is_silent(peer, now) && self.held.vouch(peer)
+    /// An operator declares a silent peer dead, on record. `None` if it is not silent.
+    pub fn vouch(&mut self, peer: PartyIndex, now: Millis) -> Option<Vec<Act>> {
+        let was_known = self.held.is_known();
+        let done = self.is_silent(peer, now) && self.held.vouch(peer);
+        done.then(|| if self.held.is_known() && !was_known { self.first_lease() } else { Vec::new() })
+    }
+
+    /// An operator lets a peer come back from its backup. `false` if no restore asks by that number, or another one has
+    /// this party's consent.
+    pub fn consent(&mut self, peer: PartyIndex, restore: u64) -> bool {
+        self.grants.consent(peer, restore).is_some()
+    }
+
+    /// An operator knows that nothing of the lost memory is on its way any more: this account sequence may be used.
+    pub fn remember_sequence(&mut self, chain: &str, sequence: u64) -> bool {
+        let forgotten = self.incarnation.forgotten.as_mut().and_then(|forgotten| forgotten.get_mut(chain));
+        let Some(known) = forgotten.filter(|known| known.sequence > sequence) else { return false };
+        known.sequence = sequence;
+        self.incarnation_dirty = true;
+        true
     }
 
     /// Whether nothing was heard of a peer for one lease, so that it may be declared dead.

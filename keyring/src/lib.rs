@@ -14,6 +14,7 @@
 //! | [`roster`], [`committee`], [`identity`] | who the parties are |
 //! | [`ceremony`] | how operators come to one roster, and how far its first stock is |
 //! | [`check`] | would this party work? facts in, findings with remedies out |
+//! | [`backup`] | what of a party's memory outlives its disk, and how it comes back |
 //! | [`config`] | one file, checked once |
 //! | [`admin`] | what an operator may ask a running node |
 //! | [`readiness`], [`monitoring`], [`metrics`] | whether it contributes and why not; how machines ask; what is counted |
@@ -28,6 +29,7 @@ pub mod admin;
 pub mod admission;
 pub mod agreement;
 pub mod app;
+pub mod backup;
 pub mod ceremony;
 pub mod check;
 pub mod cli;

@@ -148,6 +148,8 @@ pub struct Attachment {
     pub certificate: Option<Certificate>,
     /// Beside whatever names a key: the `n` statements that it is stored.
     pub stored: Vec<Envelope>,
+    /// Beside the hello of a restored party: its peers' consents.
+    pub consents: Vec<Envelope>,
 }
 
 /// An envelope and its attachment.

@@ -35,16 +35,16 @@ use self::memory::Memory;
 pub use self::memory::Records;
 pub use self::recover::{RecoverError, cursor};
 pub use self::shown::{ChainShown, Dropped};
-pub use self::standing::Word;
+pub use self::standing::{REMEMBERED, Word, incarnation};
 use self::stock::Stock;
-pub use self::stock::auxiliary_key;
+pub use self::stock::{auxiliary_key, first_counters};
 use crate::admission::{Job, Sighting};
 use crate::agreement::clock::{GAP_ASSUMED_MS, Millis};
 use crate::agreement::{Audience, Decree, Surroundings};
 use crate::committee::Committee;
 use crate::decree::DecreeId;
 use crate::lease::{Held, Lease, Process};
-use crate::message::{Attachment, Content, Packet};
+use crate::message::{Attachment, Content, Envelope, Packet};
 use crate::outbox::{Outbox, Pen};
 use crate::request::RequestRecord;
 use crate::shelf::Shelf;
@@ -379,6 +379,8 @@ pub struct Node {
     memory: Memory,
     now: Millis,
     lease: Lease,
+    /// Peers' consents to this incarnation, which the others are shown.
+    consents: Vec<Envelope>,
     /// Whether it could act when this was last looked at.
     acted: bool,
     present: BTreeSet<PartyIndex>,

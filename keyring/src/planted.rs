@@ -23,6 +23,8 @@ pub enum Plant {
     LeaseWithoutJournal,
     /// A process acts on what is old before all peers have answered its hello.
     ActsBeforeAllAnswered,
+    /// A party that came back from a backup does not keep out of what it may have forgotten.
+    RestoredVotes,
     /// Attempts last two seconds, whatever the machines can do.
     FixedClocks,
 }

@@ -87,10 +87,14 @@ reasons! {
         "start one more peer, or `keyringd peers vouch` one that is dead";
     RefusedByPeer "refused_by_peer" NotReady, "a peer remembers of this party what this process cannot show, or knows another process as this party",
         "find out whether a copy runs, or whether this disk was set back (docs/leases.md)";
+    Restored "restored" NotReady, "this party comes back from a backup, and too few peers' operators have consented: it does nothing",
+        "tell the other operators the restore's name, by voice; each says `keyringd peers consent NAME RESTORE`";
     Blind "blind" NotReady, "a quorum of peers sees another block of a chain than this party's endpoint: nothing is signed or published there",
         "look at the endpoint: it follows another chain";
     KeepsOut "keeps_out" Degraded, "what was asked before this process began waits until every peer has known it",
         "start the silent peers, or `keyringd peers vouch` who is dead";
+    PeerRestored "peer_restored" Degraded, "a peer asks to come back from a backup and needs this operator's consent",
+        "if its operator names the same restore, by voice: `keyringd peers consent NAME RESTORE`";
     PeerFenced "peer_fenced" Degraded, "two live copies of a peer were seen: neither is heard",
         "its operator ends one for good, then every peer says `keyringd peers unfence`";
     NoAuxiliary "no_auxiliary" NotReady, "auxiliary data is not in force: no ECDSA signature can be made",
@@ -204,6 +208,8 @@ pub struct NodeFacts {
     pub restraints: Vec<(Restraint, String)>,
     /// Names of peers of which two live copies were seen.
     pub fenced: Vec<String>,
+    /// Peers that ask to come back from a backup, and the names of their restores.
+    pub asking: Vec<(String, String)>,
     /// Whether auxiliary data for ECDSA is in force.
     pub has_auxiliary: bool,
     /// Curves of which this party's lane should hold keys and holds none.
@@ -357,11 +363,15 @@ impl Readiness {
             let name = match restraint {
                 Restraint::NoLease { .. } => Name::NoLease,
                 Restraint::Unknown { .. } => Name::WaitsForPeerOrVouch,
+                Restraint::Consents { .. } => Name::Restored,
                 Restraint::Refused { .. } => Name::RefusedByPeer,
                 Restraint::KeepsOut { .. } => Name::KeepsOut,
                 Restraint::Blind { .. } => Name::Blind,
             };
             self.push(name, text);
+        }
+        for (peer, restore) in &node.asking {
+            self.push(Name::PeerRestored, format_args!("{peer} asks to come back from a backup, as {restore}"));
         }
         if !node.fenced.is_empty() {
             self.push(Name::PeerFenced, format_args!("two live copies were seen of {}", node.fenced.join(", ")));

@@ -11,7 +11,7 @@ use crate::ceremony::CeremonyError;
 use crate::config::{ConfigError, SecretError};
 use crate::identity::IdentityError;
 use crate::roster::RosterError;
-use crate::store::{OpenError, StoreError};
+use crate::store::{ArchiveError, OpenError, StoreError};
 use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
@@ -98,10 +98,14 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
     if error.is::<StoreError>() || error.is::<Broken>() {
         return Some(Exit::Broken);
     }
+    if let Some(ArchiveError::Stranger | ArchiveError::CutShort | ArchiveError::Damaged { .. }) = error.downcast_ref() {
+        return Some(Exit::Misused);
+    }
     match error.downcast_ref::<BuildError>() {
         Some(
             BuildError::Name { .. }
             | BuildError::Owner { .. }
+            | BuildError::HalfRestored { .. }
             | BuildError::Account { .. }
             | BuildError::Endpoint { .. },
         ) => {

@@ -22,6 +22,9 @@ use crate::planted::{self, Plant};
 use crate::stock::Stored;
 use crate::store::{Entry, Store, StoreError, Table};
 
+/// Value of an entry of [`Table::Shelf`] whose key may be bound by a memory that this party has lost: it is offered to
+/// nobody, and no proposal that names it is joined. Its request is learned from a decision, or never. Others are empty.
+pub const FORGOTTEN: &[u8] = b"forgotten";
 /// Unfinished keys remembered of peers, before their own share is here.
 const UNFINISHED_MAX: usize = 256;
 
@@ -75,8 +78,8 @@ impl Shelf {
             let page = store.scan(Table::Shelf, b"", after.as_deref(), 512)?;
             let Some((last, _)) = page.last() else { return Ok(shelf) };
             after = Some(last.clone());
-            for (name, _) in &page {
-                let Some(key) = index_key(name) else { continue };
+            for (name, mark) in &page {
+                let Some(key) = index_key(name).filter(|_| mark.as_slice() != FORGOTTEN) else { continue };
                 let record = read_record(&store, key)?.ok_or(ShelfError::Record { what: "record", key })?;
                 let info = decode_info(&record, key)?;
                 if record.certificate.is_empty() {
@@ -202,10 +205,15 @@ impl Shelf {
         };
         let record = KeyRecord { epoch: committee.epoch(), lane: stored.lane, info: stored.info.clone(), certificate };
         let suite = decode_info(&record, key)?.suite();
+        // The certificate holds this party's own statement, which it made with the share at hand: without a record of it
+        // this disk has forgotten the key, and what became of it.
+        let is_forgotten = is_forgotten(store, key)? || read_record(store, key)?.is_none();
         self.unfinished.remove(&key);
         self.own_unfinished.remove(&key);
         let mut entries = vec![Entry::put(Table::Key, key.as_bytes(), encode(&record))];
-        if binding(store, key)?.is_none() {
+        if is_forgotten {
+            entries.push(Entry::put(Table::Shelf, key.as_bytes(), FORGOTTEN));
+        } else if binding(store, key)?.is_none() {
             self.free.entry((record.lane, suite)).or_default().insert(key);
             entries.push(Entry::put(Table::Shelf, key.as_bytes(), Vec::new()));
         }
@@ -249,6 +257,14 @@ pub fn binding(store: &dyn Records, key: KeyId) -> Result<Option<DecreeId>, Shel
         .read(Table::Binding, key.as_bytes())?
         .map(|bytes| postcard::from_bytes(&bytes).map_err(|_| ShelfError::Record { what: "binding", key }))
         .transpose()
+}
+
+/// Whether a key may be bound by a memory that this party has lost.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn is_forgotten(store: &dyn Records, key: KeyId) -> Result<bool, ShelfError> {
+    Ok(store.read(Table::Shelf, key.as_bytes())?.is_some_and(|mark| mark.as_slice() == FORGOTTEN))
 }
 
 /// What is known of a key.

@@ -8,6 +8,7 @@
 //! Two implementations share every line but the raw medium: [`RocksStore`] on disk and [`MemoryStore`] for tests and the
 //! simulation, which can also crash at a chosen write. Why it is built so: `docs/adr/0005-store.md`.
 
+mod archive;
 #[cfg(test)]
 mod checks;
 #[cfg(any(test, feature = "devnet"))]
@@ -19,10 +20,11 @@ mod owner;
 mod rocks;
 mod seal;
 
+pub use archive::{Archive, ArchiveError, Record, Selection};
 #[cfg(any(test, feature = "devnet"))]
 pub use faulty::{DiskFault, FaultyStore};
 pub use memory::{CrashPoint, DiskImage, MemoryStore};
-pub use owner::{owner, owner_or_claim};
+pub use owner::{OWNER, owner, owner_or_claim};
 pub use rocks::{Inspection, RocksStore};
 pub use seal::{Argon2Cost, Unlock};
 
@@ -364,4 +366,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As [`Store::append`].
     fn raise_boot(&self) -> Result<u64, StoreError>;
+
+    /// Writes a sealed backup of the selected records, which [`Archive`] reads with what opens this store. Writing goes on
+    /// meanwhile. Returns the number of records.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]: what was written so far is no backup.
+    fn export(&self, selection: &Selection<'_>, out: &mut dyn std::io::Write) -> Result<u64, ArchiveError>;
 }

@@ -42,6 +42,13 @@ pub enum Fault {
     CopyDisk(PartyIndex),
     /// The process dies, its disk becomes the copy that was put aside, and it starts again after so many milliseconds.
     SetBack(PartyIndex, u64),
+    /// A backup is written.
+    BackUp(PartyIndex),
+    /// The process dies, its disk is lost, a new one is made from the backup, and it starts again after so many
+    /// milliseconds.
+    Restore(PartyIndex, u64),
+    /// The first party's operator consents to whatever restore of the second asks for it.
+    Consent(PartyIndex, PartyIndex),
     /// These and the others cannot reach each other.
     Partition(BTreeSet<PartyIndex>),
     /// All links stand again.

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chain_client::RequestId;
+use keyring::backup::{RestoreError, SELECTION};
 use keyring::node::{Node, Priority, RunOrder};
 use keyring::runs::{AnyRun, Workshop};
-use keyring::store::{DiskImage, MemoryStore, Store, Table};
+use keyring::store::{Archive, DiskImage, MemoryStore, Store, Table};
 use mpc_core::testing::primes_for;
 use mpc_core::{PartyIndex, SessionId, Threshold, Transparent};
 
@@ -21,6 +22,8 @@ const EARLY_FRAMES_MAX: usize = 128;
 pub(crate) struct Process {
     pub(crate) party: PartyIndex,
     pub(crate) store: Arc<MemoryStore>,
+    /// Opens its disk.
+    seed: u64,
     pub(crate) node: Option<Node>,
     pub(crate) workshop: Workshop,
     /// Counts its deaths: what was meant for a process that is gone reaches nobody.
@@ -44,6 +47,8 @@ pub(crate) struct Process {
     pub(crate) frames_left: Option<u64>,
     /// A copy of its disk, put aside.
     pub(crate) copy: Option<DiskImage>,
+    /// A backup, and what opens it.
+    pub(crate) backup: Option<(Vec<u8>, u64)>,
     /// How long it stays down when it dies next.
     pub(crate) down_ms: Option<u64>,
 }
@@ -55,6 +60,7 @@ impl Process {
             party,
             workshop: workshop(party, threshold, store.clone()),
             store,
+            seed: disk_seed(party),
             node: None,
             incarnation: 0,
             instance: 0,
@@ -67,6 +73,7 @@ impl Process {
             shown: BTreeSet::new(),
             frames_left: None,
             copy: None,
+            backup: None,
             down_ms: None,
         }
     }
@@ -80,20 +87,51 @@ impl Process {
         self.incarnation += 1;
     }
 
+    /// An image of its disk, opened.
+    pub(crate) fn opened(&self, image: DiskImage) -> MemoryStore {
+        match MemoryStore::open(image, self.seed) {
+            Ok(store) => store,
+            Err(error) => unreachable!("a disk opens again: {error}"),
+        }
+    }
+
     /// What its disk holds, also while it is dead.
     pub(crate) fn disk_has(&self, table: Table, key: &[u8]) -> bool {
         let read = if self.node.is_some() {
             self.store.read(table, key)
         } else {
-            open(self.store.snapshot(), self.party).read(table, key)
+            self.opened(self.store.snapshot()).read(table, key)
         };
         read.is_ok_and(|value| value.is_some())
+    }
+
+    /// Writes a backup.
+    pub(crate) fn back_up(&mut self) {
+        let mut bytes = Vec::new();
+        match self.store.export(&SELECTION, &mut bytes) {
+            Ok(_) => self.backup = Some((bytes, self.seed)),
+            Err(error) => unreachable!("a living disk has a backup: {error}"),
+        }
+    }
+
+    /// The disk is lost and made anew from the backup.
+    pub(crate) fn restore(&mut self, restore: u64) {
+        let Some((backup, seed)) = &self.backup else { return };
+        let store = MemoryStore::new(disk_seed(self.party) ^ restore);
+        let unlock = MemoryStore::unlock(*seed);
+        let made = Archive::open(backup.as_slice(), &unlock)
+            .map_err(RestoreError::from)
+            .and_then(|mut archive| keyring::backup::restore(&mut archive, &store, None, restore));
+        match made {
+            Ok(_) => (self.store, self.seed) = (Arc::new(store), disk_seed(self.party) ^ restore),
+            Err(error) => unreachable!("a backup is restored: {error}"),
+        }
     }
 
     /// Opens the disk again.
     pub(crate) fn reopen(&mut self, threshold: Threshold) {
         let image = self.store.snapshot();
-        let store = Arc::new(open(image, self.party));
+        let store = Arc::new(self.opened(image));
         self.workshop = workshop(self.party, threshold, store.clone());
         self.store = store;
     }

@@ -65,3 +65,60 @@ fn a_disk_that_only_an_absent_peer_has_seen_more_of_stays_out_of_what_is_old_and
     let outcome = world.outcome();
     assert_eq!(outcome.violations, vec![]);
 }
+
+#[test]
+fn a_party_that_comes_back_from_a_backup_waits_for_consents_and_then_serves_what_is_new() {
+    let plan = Plan::calm(3, 3, 5).wish(3_000, Wish::Sign(KeyType::EcdsaSecp256k1)).healing_at(1);
+    let mut world = World::planned(plan);
+    let turns = world.turns(ECDSA);
+    let (restored, dead) = (turns[0], turns[4]);
+    let _ = world.run_until(2_500, |_| false);
+    world.strike(Fault::BackUp(restored));
+    assert!(world.run_until(30_000, |world| fulfilled(world, 1)), "the first request is served");
+    world.strike(Fault::Restore(restored, 500));
+    let _ = world.run_until(world.now() + 15_000, |_| false);
+    assert!(!world.may_act(restored), "nobody has consented");
+    for peer in &turns[1..3] {
+        world.strike(Fault::Consent(*peer, restored));
+    }
+    let _ = world.run_until(world.now() + 15_000, |_| false);
+    assert!(!world.may_act(restored), "two of four are no more than half");
+    world.strike(Fault::Consent(turns[3], restored));
+    let end = world.now() + 5_000;
+    assert!(world.run_until(end, |world| world.may_act(restored)), "three of four are");
+    assert!(world.record(restored, RequestId::signature(1)).joined.is_none(), "it has forgotten that it joined");
+
+    // The fourth never consented: it is shown the consents of the others, and grants too. Started again, the party is
+    // known at once.
+    world.strike(Fault::Crash(restored, 500));
+    let end = world.now() + 20_000;
+    assert!(world.run_until(end, |world| world.may_act(restored)), "it is that party now");
+    world.strike(Fault::Crash(dead, 600_000));
+    world.strike(Fault::Crash(turns[3], 600_000));
+    let _ = world.run_until(world.now() + 12_000, |_| false);
+    world.ask_signatures(&[(ECDSA, &[9; 32])]);
+    let end = world.now() + 60_000;
+    assert!(world.run_until(end, |world| fulfilled(world, 2)), "it signs what is new");
+    let outcome = world.outcome();
+    assert_eq!(outcome.violations, vec![]);
+}
+
+#[test]
+fn of_two_restores_of_one_backup_one_lives() {
+    let mut world = World::planned(Plan::calm(4, 3, 5));
+    let restored = party(0);
+    let _ = world.run_until(2_500, |_| false);
+    world.strike(Fault::BackUp(restored));
+    let consent = |world: &mut World| {
+        let _ = world.run_until(world.now() + 15_000, |_| false);
+        (1..5).for_each(|peer| world.strike(Fault::Consent(party(peer), restored)));
+        let _ = world.run_until(world.now() + 15_000, |_| false);
+    };
+    world.strike(Fault::Restore(restored, 500));
+    consent(&mut world);
+    assert!(world.may_act(restored));
+    world.strike(Fault::Restore(restored, 500));
+    consent(&mut world);
+    assert!(!world.may_act(restored), "the backup's next incarnation has been there: a later one must be asked for");
+    assert_eq!(world.outcome().violations, vec![]);
+}

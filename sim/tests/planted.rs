@@ -179,6 +179,43 @@ fn leases_without_the_journals_head_are_found() {
     is_found(schedule, Plant::LeaseWithoutJournal, "it_keeps_its_word");
 }
 
+/// Of A B C D E, A says its accept to B alone; then A's disk is lost and made anew from a backup that is older than the
+/// request. Everybody consents, and B goes on saying who it is; what it knows of the request stays with it. E takes no
+/// part, so that C and D need A.
+fn restored(seed: u64, plant: Option<Plant>) -> Outcome {
+    let mut world = World::planned(asked(seed, plant));
+    let turns = world.turns(ECDSA_KEY);
+    let (forgetful, witness, idle) = (turns[0], turns[1], turns[4]);
+    let deaf: BTreeSet<_> = turns[2..].iter().copied().collect();
+    let _ = world.run_until(400, |_| false);
+    world.strike(Fault::BackUp(forgetful));
+    world.hold(move |to, packet| match statement(packet) {
+        Some((0, Statement::Join { .. } | Statement::Accept { .. })) => deaf.contains(&to),
+        Some(_) => to == idle,
+        None => false,
+    });
+    if world.run_until(20_000, move |world| world.record(forgetful, REQUEST).accepted.is_some()) {
+        let _ = world.run_until(world.now() + 300, |_| false);
+        world.strike(Fault::Restore(forgetful, 500));
+        world.hold(move |to, packet| {
+            let silent = [idle, witness];
+            packet.envelope.about_decree().is_some() && (silent.contains(&to) || silent.contains(&packet.envelope.from))
+        });
+        let _ = world.run_until(world.now() + 3_000, |_| false);
+        for peer in &turns[1..] {
+            world.strike(Fault::Consent(*peer, forgetful));
+        }
+        let _ = world.run_until(world.now() + 40_000, |_| false);
+        assert!(world.may_act(forgetful), "everybody has consented");
+    }
+    world.outcome()
+}
+
+#[test]
+fn a_restored_backup_that_votes_is_found() {
+    is_found(restored, Plant::RestoredVotes, "it_keeps_its_word");
+}
+
 /// Clocks that know nothing of the machines: four runs share a core, none ends in time, and all begin anew for ever.
 #[test]
 fn fixed_attempt_clocks_are_found() {

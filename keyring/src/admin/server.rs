@@ -2,12 +2,15 @@
 
 use super::proto::admin_server::{Admin, AdminServer};
 use super::proto::{
-    KeysReply, KeysRequest, PeerReply, PeerRequest, RequestsReply, RequestsRequest, ResumeControllerReply,
-    ResumeControllerRequest, StatusReply, StatusRequest, WhyReply, WhyRequest,
+    BackupPart, BackupRequest, ConsentRequest, KeysReply, KeysRequest, PeerReply, PeerRequest, RequestsReply,
+    RequestsRequest, ResumeControllerReply, ResumeControllerRequest, StatusReply, StatusRequest, WhyReply, WhyRequest,
 };
 use super::{DESCRIPTORS, Facts, Listener, page};
+use crate::lease::restore_number;
 use crate::node::Word;
+use futures::Stream;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::transport::Server;
@@ -80,8 +83,8 @@ fn checked(name: String) -> Result<String, Status> {
 }
 
 impl<F: Facts> Desk<F> {
-    async fn decide(&self, request: Request<PeerRequest>, word: Word) -> Result<Response<PeerReply>, Status> {
-        let name = checked(request.into_inner().name)?;
+    async fn decide(&self, name: String, word: Word) -> Result<Response<PeerReply>, Status> {
+        let name = checked(name)?;
         match self.0.decide(&name, word).await.ok_or_else(ended)? {
             Ok(()) => Ok(Response::new(PeerReply {})),
             Err(why) => Err(Status::failed_precondition(why)),
@@ -106,11 +109,30 @@ impl<F: Facts> Admin for Desk<F> {
     }
 
     async fn vouch(&self, request: Request<PeerRequest>) -> Result<Response<PeerReply>, Status> {
-        self.decide(request, Word::Vouch).await
+        self.decide(request.into_inner().name, Word::Vouch).await
     }
 
     async fn unfence(&self, request: Request<PeerRequest>) -> Result<Response<PeerReply>, Status> {
-        self.decide(request, Word::Unfence).await
+        self.decide(request.into_inner().name, Word::Unfence).await
+    }
+
+    async fn consent(&self, request: Request<ConsentRequest>) -> Result<Response<PeerReply>, Status> {
+        let ConsentRequest { name, restore } = request.into_inner();
+        let Some(restore) = restore_number(&restore) else {
+            return Err(Status::invalid_argument("a restore's name is four groups of four hexadecimal digits"));
+        };
+        self.decide(name, Word::Consent(restore)).await
+    }
+
+    type BackupStream = Pin<Box<dyn Stream<Item = Result<BackupPart, Status>> + Send>>;
+
+    async fn backup(&self, _: Request<BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        let parts = self.0.backup().await.ok_or_else(ended)?;
+        let stream = futures::stream::unfold(parts, |mut parts| async move {
+            let part = parts.recv().await?.map(|data| BackupPart { data }).map_err(Status::internal);
+            Some((part, parts))
+        });
+        Ok(Response::new(Box::pin(stream)))
     }
 
     async fn why(&self, request: Request<WhyRequest>) -> Result<Response<WhyReply>, Status> {

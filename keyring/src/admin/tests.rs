@@ -37,6 +37,14 @@ impl Facts for Parrot {
         Some(if peer == "beta" { Ok(()) } else { Err(format!("{peer} is no party")) })
     }
 
+    async fn backup(&self) -> Option<BackupParts> {
+        let (sender, parts) = tokio::sync::mpsc::channel(4);
+        for part in [Ok(vec![1, 2]), Ok(vec![3]), Err("the disk is gone".to_owned())] {
+            sender.send(part).await.unwrap();
+        }
+        Some(parts)
+    }
+
     async fn why(&self, name: &str) -> Option<Option<WhyReply>> {
         let request = Request { name: name.to_owned(), ..Request::default() };
         Some((name == "known").then(|| WhyReply { request: Some(request), lines: Vec::new() }))

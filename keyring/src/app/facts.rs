@@ -13,14 +13,15 @@ use super::Inbox;
 use super::look::{ChainLook, NodeLook};
 use super::primes::PrimeRoom;
 use super::pulse::Pulse;
-use crate::admin::Facts;
 use crate::admin::proto::{
     Chain, Endpoint, Key, KeysReply, Lane, Line, Peer, Reason, Request, RequestsReply, StatusReply, Stock, WhyReply,
 };
+use crate::admin::{BackupParts, Facts};
 use crate::agreement::Record;
 use crate::clock::Clock;
 use crate::decree::{DecreeId, Kind};
 use crate::driver::Driver;
+use crate::lease::restore_name;
 use crate::metrics::Metrics;
 use crate::node::{ChainNews, Event, Node, Word};
 use crate::outbox;
@@ -38,6 +39,7 @@ const RESUME_LOOKS_MAX: u32 = 250;
 /// Everything that the facts are drawn from.
 pub struct Desk {
     pub(super) inbox: Inbox,
+    pub(super) store: Arc<dyn Store>,
     pub(super) links: transport::Links,
     pub(super) chains: BTreeMap<String, ChainView>,
     pub(super) roster: Roster,
@@ -125,6 +127,10 @@ impl Facts for Desk {
         Some(Ok(()))
     }
 
+    async fn backup(&self) -> Option<BackupParts> {
+        Some(super::export::export(self.store.clone()))
+    }
+
     async fn why(&self, name: &str) -> Option<Option<WhyReply>> {
         let Some(id) = self.decree_named(name) else { return Some(None) };
         self.inbox.look(move |node, store| why(node, store, &id)).await
@@ -134,6 +140,7 @@ impl Facts for Desk {
         let name = chain.to_owned();
         let check = move |node: &Node, _: &dyn Store| match node.outbox(&name) {
             None => Err(format!("chain {name:?} is not served here")),
+            Some(_) if node.keeps_out_of_account(&name, sequence) => Ok(()),
             Some(outbox) => outbox.check_resume(sequence).map_err(|error| error.to_string()),
         };
         if let Err(reason) = self.inbox.look(check).await? {
@@ -177,6 +184,12 @@ impl Desk {
                 fault: link.fault.as_ref().map(ToString::to_string).unwrap_or_default(),
                 known: node.present.contains(&place),
                 fenced: node.fenced.contains(&place),
+                asks_to_come_back: node
+                    .asking
+                    .iter()
+                    .find(|(peer, _)| *peer == place)
+                    .map(|(_, (_, restore))| restore_name(*restore))
+                    .unwrap_or_default(),
                 other_roster: matches!(link.fault, Some(transport::Fault::RosterDiffers { .. })),
             })
         });
@@ -239,6 +252,7 @@ fn keys(store: &dyn Store, after: &[u8], limit: u32) -> KeysReply {
         let bound = shelf::binding(&store, id).ok()?;
         let state = match (&bound, record.certificate.is_empty()) {
             (Some(_), _) => "bound",
+            (None, _) if shelf::is_forgotten(&store, id).ok()? => "forgotten",
             (None, true) => "making",
             (None, false) => "free",
         };

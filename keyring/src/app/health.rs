@@ -11,6 +11,7 @@ use super::Inbox;
 use super::facts::{ChainView, Desk};
 use super::look::{ChainLook, NodeLook};
 use crate::agreement::clock::Millis;
+use crate::lease::restore_name;
 use crate::metrics::{ChainSnapshot, ProcessFacts, Snapshot};
 use crate::monitoring::Probe;
 use crate::node::Node;
@@ -82,6 +83,7 @@ impl Desk {
     fn node_facts(&self, look: &NodeLook) -> NodeFacts {
         NodeFacts {
             restraints: look.restraints.iter().map(|why| (why.clone(), why.text(|at| self.name_of(at)))).collect(),
+            asking: look.asking.iter().map(|(peer, (_, by))| (self.name_of(*peer), restore_name(*by))).collect(),
             fenced: look.fenced.iter().map(|peer| self.name_of(*peer)).collect(),
             has_auxiliary: look.has_auxiliary,
             empty_lanes: look.empty_lanes.iter().map(ToString::to_string).collect(),

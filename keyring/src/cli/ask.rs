@@ -3,7 +3,7 @@
 use super::{say, table};
 use crate::admin::connect;
 use crate::admin::proto::admin_client::AdminClient;
-use crate::admin::proto::{KeysRequest, PeerRequest, RequestsRequest, StatusRequest, WhyRequest};
+use crate::admin::proto::{ConsentRequest, KeysRequest, PeerRequest, RequestsRequest, StatusRequest, WhyRequest};
 use crate::config::Config;
 use crate::report::Report;
 use clap::{Args, Subcommand};
@@ -81,6 +81,14 @@ enum PeerWord {
         /// Its name in the roster.
         name: String,
     },
+    /// Let a peer come back from a backup. First hear from its operator, by voice, that its disk is lost, that nothing else
+    /// of that party will ever run again, and the name of the restore.
+    Consent {
+        /// Its name in the roster.
+        name: String,
+        /// The restore's name, as its operator reads it out.
+        restore: String,
+    },
 }
 
 pub(super) async fn peers(args: &PeersArgs) -> Result<(), Report> {
@@ -92,6 +100,9 @@ pub(super) async fn peers(args: &PeersArgs) -> Result<(), Report> {
         }
         Some(PeerWord::Vouch { name }) => client.vouch(PeerRequest { name: name.clone() }).await,
         Some(PeerWord::Unfence { name }) => client.unfence(PeerRequest { name: name.clone() }).await,
+        Some(PeerWord::Consent { name, restore }) => {
+            client.consent(ConsentRequest { name: name.clone(), restore: restore.clone() }).await
+        }
     };
     done.map_err(|status| refused(&status))?;
     say("done, and on record\n")

@@ -100,6 +100,7 @@ fn peers(peers: &[Peer]) -> Table {
             peer.party.to_string(),
             if peer.up { "up" } else { "down" }.to_owned(),
             match (peer.fenced, peer.known) {
+                _ if !peer.asks_to_come_back.is_empty() => "ASKS",
                 (true, _) => "FENCED",
                 (false, true) => "known",
                 (false, false) => "unknown",

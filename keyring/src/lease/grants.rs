@@ -25,6 +25,10 @@ pub struct PeerMemory {
     pub is_fenced: bool,
     /// By chain, the highest next sequence that it named for its account.
     pub sequences: BTreeMap<String, u64>,
+    /// The restore that the granted process's incarnation began with.
+    pub restore: u64,
+    /// Incarnation and restore that this party's operator has consented to last.
+    pub consent: Option<(u64, u64)>,
 }
 
 /// A renewal that was answered: the same one gets the same answer.
@@ -32,6 +36,15 @@ pub struct PeerMemory {
 struct Answered {
     token: u64,
     nonce: u64,
+}
+
+/// A hello, as it came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hello {
+    pub(super) life: Life,
+    pub(super) nonce: u64,
+    pub(super) held: Option<Held>,
+    pub(super) restore: u64,
 }
 
 /// What is known of a peer's process while both live.
@@ -59,6 +72,8 @@ struct Peer {
     session: Option<Session>,
     heard_at: Millis,
     newcomer: Option<Newcomer>,
+    /// Incarnation and restore that ask for consent.
+    asks: Option<(u64, u64)>,
 }
 
 /// The granting half of a party.
@@ -126,25 +141,26 @@ impl Grants {
         true
     }
 
-    pub(super) fn hello(
-        &mut self,
-        heard: &Heard,
-        life: Life,
-        nonce: u64,
-        held: Option<Held>,
-        now: Millis,
-    ) -> Result<Said, Refusal> {
+    pub(super) fn hello(&mut self, heard: &Heard, hello: &Hello, now: Millis) -> Result<Said, Refusal> {
         let token = self.next_token();
         let peer = self.peers.entry(heard.from).or_default();
+        let Hello { life, nonce, held, restore } = *hello;
         let process = Process { life, instance: heard.instance };
+        let before = peer.memory.as_ref().map_or(0, |memory| memory.process.life.incarnation);
+        if life.incarnation > before && !heard.is_consented {
+            return peer.consent(life.incarnation, restore);
+        }
         let Some(memory) = &peer.memory else {
-            return Ok(grant(peer, process, heard.journal, nonce, token, now, &mut self.is_dirty));
+            return Ok(grant(peer, process, heard.journal, hello, token, now, &mut self.is_dirty));
         };
         if memory.is_fenced {
             return Err(Refusal::Fenced);
         }
         if life < memory.process.life {
             return Err(Refusal::Outlived);
+        }
+        if life.incarnation == before && restore != memory.restore {
+            return Err(Refusal::Copied);
         }
         if process == memory.process {
             if let Some(session) = peer.session {
@@ -166,8 +182,9 @@ impl Grants {
             return Err(if peer.heard_at > first_at { Refusal::TwoAlive } else { Refusal::StillAlive });
         }
         let remembered = memory.journal;
-        // An empty journal was seen at first: every journal holds that.
-        if remembered.position > 0 && !planted::is(Plant::LeaseWithoutJournal) {
+        // An empty journal was seen at first: every journal holds that. A restore begins a journal of its own.
+        let is_continued = life.incarnation == before && remembered.position > 0;
+        if is_continued && !planted::is(Plant::LeaseWithoutJournal) {
             if heard.journal.position < remembered.position {
                 return Err(Refusal::RolledBack);
             }
@@ -178,7 +195,26 @@ impl Grants {
                 Some(_) => {}
             }
         }
-        Ok(grant(peer, process, heard.journal, nonce, token, now, &mut self.is_dirty))
+        Ok(grant(peer, process, heard.journal, hello, token, now, &mut self.is_dirty))
+    }
+
+    /// Incarnations and restores that ask for this party's consent.
+    pub(super) fn asking(&self) -> impl Iterator<Item = (PartyIndex, (u64, u64))> + '_ {
+        self.peers.iter().filter_map(|(party, peer)| Some((*party, peer.asks?)))
+    }
+
+    /// The operator consents to the restore that asks. The incarnation's number, or `None`: nobody asks by that name, or
+    /// another restore of this incarnation has the consent already.
+    pub(super) fn consent(&mut self, party: PartyIndex, restore: u64) -> Option<u64> {
+        let peer = self.peers.get_mut(&party)?;
+        let (incarnation, _) = peer.asks.filter(|(_, asks)| *asks == restore)?;
+        let memory = peer.memory.get_or_insert_default();
+        if memory.consent.is_some_and(|(given, to)| given > incarnation || (given == incarnation && to != restore)) {
+            return None;
+        }
+        memory.consent = Some((incarnation, restore));
+        self.is_dirty = true;
+        Some(incarnation)
     }
 
     pub(super) fn renew(
@@ -262,20 +298,34 @@ impl Grants {
     }
 }
 
+impl Peer {
+    /// A process of a later incarnation asks without the consents that it needs: it gets this party's, if there is one.
+    fn consent(&mut self, incarnation: u64, restore: u64) -> Result<Said, Refusal> {
+        self.asks = Some((incarnation, restore));
+        match self.memory.as_ref().and_then(|memory| memory.consent) {
+            Some(given) if given == (incarnation, restore) => {
+                Ok(Said::Word(LeaseWord::Consent { incarnation, restore }))
+            }
+            _ => Err(Refusal::NeedsConsent),
+        }
+    }
+}
+
 fn grant(
     peer: &mut Peer,
     process: Process,
     journal: Held,
-    nonce: u64,
+    hello: &Hello,
     token: u64,
     now: Millis,
     is_dirty: &mut bool,
 ) -> Said {
-    let before = peer.memory.take().unwrap_or_default();
-    peer.memory = Some(PeerMemory { process, journal, has_left: false, ..before });
+    let (before, nonce) = (peer.memory.take().unwrap_or_default(), hello.nonce);
+    peer.memory = Some(PeerMemory { process, journal, has_left: false, restore: hello.restore, ..before });
     peer.session = Some(Session { hello: nonce, token, last: None, position: journal.position });
     peer.heard_at = now;
     peer.newcomer = None;
+    peer.asks = None;
     *is_dirty = true;
     Said::Granted { nonce, token }
 }

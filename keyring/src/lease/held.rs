@@ -206,6 +206,11 @@ impl Holdings {
         self.peers.iter().filter_map(|(peer, grant)| Some((*peer, grant.refused?)))
     }
 
+    /// All that is old, by chain.
+    pub(super) const fn old(&self) -> &BTreeMap<String, Known> {
+        &self.old
+    }
+
     pub(super) fn old_height(&self, chain: &str) -> u64 {
         self.old.get(chain).map_or(0, |known| known.height)
     }

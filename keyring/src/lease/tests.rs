@@ -138,7 +138,7 @@ impl Town {
             return;
         };
         let (me, instance) = (self.bodies[from].party, self.bodies[from].lease.process().instance);
-        let heard = Heard { from: me, instance, journal: self.head(from) };
+        let heard = Heard { from: me, instance, journal: self.head(from), is_consented: false };
         let reaches = self.bodies[from].reach.contains(&peer) && self.bodies[to].reach.contains(&me);
         if reaches && !self.rng.gen_bool(self.loss) {
             // Links keep their order.
@@ -155,7 +155,7 @@ impl Town {
         }
         self.write(number);
         let (me, instance) = (self.bodies[number].party, self.bodies[number].lease.process().instance);
-        let heard = Heard { from: me, instance, journal: self.head(number) };
+        let heard = Heard { from: me, instance, journal: self.head(number), is_consented: false };
         for to in 0..self.bodies.len() {
             let hears = self.bodies[to].alive && self.bodies[to].lease.hears(me, instance);
             if hears && self.bodies[number].reach.contains(&self.bodies[to].party) {
@@ -343,8 +343,8 @@ fn what_is_old_waits_for_every_peer_or_for_a_vouch() {
     assert_eq!(lease.restraints(town.now), vec![Restraint::KeepsOut { unheard: vec![party(4)] }]);
 
     let now = town.now;
-    assert!(!town.bodies[back].lease.vouch(party(0), now), "nobody vouches that a living peer is dead");
-    assert!(town.bodies[back].lease.vouch(party(4), now));
+    assert!(town.bodies[back].lease.vouch(party(0), now).is_none(), "nobody vouches that a living peer is dead");
+    assert!(town.bodies[back].lease.vouch(party(4), now).is_some());
     assert!(!town.bodies[back].lease.keeps_out(CHAIN, 120));
 }
 
@@ -361,7 +361,7 @@ fn an_odd_roster_at_its_last_spare_waits_for_one_more_peer_or_a_vouch() {
     let now = town.now;
     assert!(!town.bodies[back].lease.may_act(now));
     assert_eq!(town.bodies[back].lease.restraints(now), vec![Restraint::Unknown { unheard: vec![party(2)] }]);
-    assert!(town.bodies[back].lease.vouch(party(2), now));
+    assert!(town.bodies[back].lease.vouch(party(2), now).is_some());
     assert!(town.bodies[back].lease.may_act(now));
 }
 
@@ -419,7 +419,7 @@ fn a_vouch_ends_when_the_peer_speaks_and_a_peer_that_refuses_is_waited_for() {
     town.run(5_000);
     let now = town.now;
     assert!(town.bodies[back].lease.may_act(now) && town.bodies[back].lease.keeps_out(CHAIN, 100));
-    assert!(town.bodies[back].lease.vouch(party(0), now));
+    assert!(town.bodies[back].lease.vouch(party(0), now).is_some());
     assert!(!town.bodies[back].lease.keeps_out(CHAIN, 100), "an operator said so");
     // It was not dead.
     town.bodies[0].alive = true;
@@ -436,9 +436,9 @@ fn a_peer_that_names_ever_new_chains_fills_no_memory() {
     town.run(60_000);
     let remembered = town.bodies[1].disk.remembered.peers[&party(0)].sequences.len();
     assert!(remembered <= CHAINS_MAX, "{remembered} chains are remembered");
-    let heard = Heard { from: party(0), instance: 1, journal: Held::default() };
+    let heard = Heard { from: party(0), instance: 1, journal: Held::default(), is_consented: false };
     let mut grants = Grants::new(7, BTreeMap::new(), 0);
-    let mut token = match grants.hello(&heard, Life::default(), 1, None, 0) {
+    let mut token = match grants.hello(&heard, &Hello { nonce: 1, ..Hello::default() }, 0) {
         Ok(Said::Granted { token, .. }) => token,
         other => panic!("{other:?}"),
     };

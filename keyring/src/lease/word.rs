@@ -70,6 +70,16 @@ pub enum LeaseWord {
         nonce: u64,
         /// What its journal held at the position that was asked for.
         held: Option<Held>,
+        /// Names the restore that its incarnation began with; 0 for the first.
+        restore: u64,
+    },
+    /// The sender's operator lets that party come back from a backup. Of more than half of the peers it makes that
+    /// incarnation; each peer gives it to one restore of an incarnation only.
+    Consent {
+        /// The incarnation.
+        incarnation: u64,
+        /// The restore.
+        restore: u64,
     },
     /// Show me your journal's hash at this position.
     Challenge {
@@ -138,6 +148,8 @@ pub enum Refusal {
     Forked,
     /// Two live copies were seen: an operator must decide which one is to go on.
     Fenced,
+    /// It comes back from a backup, and too few peers' operators have consented.
+    NeedsConsent,
 }
 
 impl std::fmt::Display for Refusal {
@@ -150,6 +162,7 @@ impl std::fmt::Display for Refusal {
             Self::RolledBack => "the journal is shorter than it was: the disk was rolled back",
             Self::Forked => "the journal differs from what was seen before: the disk was rolled back and has gone on",
             Self::Fenced => "two live copies of this party were seen; an operator must decide (`peers unfence`)",
+            Self::NeedsConsent => "it comes back from a backup; operators must consent (`peers consent`)",
         })
     }
 }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::Metrics;
 use crate::clock::Stopwatch;
-use crate::store::{Entry, Head, Page, Store, StoreError, Table};
+use crate::store::{ArchiveError, Entry, Head, Page, Selection, Store, StoreError, Table};
 
 /// What can fail.
 pub(super) const ACTS: [&str; 3] = ["write", "read", "scan"];
@@ -72,6 +72,10 @@ impl Store for MeteredStore {
             self.halted.store(true, Ordering::SeqCst);
         }
         self.counted("write", result)
+    }
+
+    fn export(&self, selection: &Selection<'_>, out: &mut dyn std::io::Write) -> Result<u64, ArchiveError> {
+        self.inner.export(selection, out)
     }
 }
 

@@ -22,6 +22,7 @@ impl Probe for Patient {
         let node = crate::readiness::NodeFacts {
             restraints: Vec::new(),
             fenced: Vec::new(),
+            asking: Vec::new(),
             has_auxiliary: true,
             empty_lanes: Vec::new(),
             chains: Vec::new(),

@@ -23,7 +23,7 @@ impl Node {
         }
         if let Content::Lease(to, word) = &packet.envelope.content {
             if *to == self.me {
-                self.lease_word(&packet.envelope, word);
+                self.lease_word(&packet, word);
             }
             return;
         }

@@ -447,7 +447,22 @@ impl Node {
         }
     }
 
+    /// Whether this party was restored and keeps out of sequences of its account that the chain shows as unspent: what
+    /// it had signed under them before may still be on its way.
+    #[must_use]
+    pub fn keeps_out_of_account(&self, chain: &str, sequence: u64) -> bool {
+        let next = self.chains.get(chain).and_then(|side| side.outbox.next_sequence());
+        next.is_some_and(|next| {
+            next <= sequence && sequence < self.lease.forgot(chain).map_or(0, |known| known.sequence)
+        })
+    }
+
     fn resume(&mut self, chain: &str, sequence: u64) {
+        if self.keeps_out_of_account(chain, sequence) && self.lease.remember_sequence(chain, sequence) {
+            self.remember_lease();
+            let text = format!("an operator lets this party use its account on {chain} from sequence {sequence} on");
+            return self.note(Level::Alarm, None, text);
+        }
         let Some(side) = self.chains.get_mut(chain) else { return };
         match side.outbox.resume(sequence) {
             Ok(moves) => {

@@ -64,6 +64,7 @@ impl Node {
         let mut node = Self {
             me: setup.me,
             lease,
+            consents: super::standing::recover_consents(store.as_ref())?,
             acted: false,
             committee: setup.committee,
             keys_per_lane: setup.keys_per_lane,

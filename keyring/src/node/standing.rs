@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mpc_core::PartyIndex;
+use serde::de::DeserializeOwned;
 
-use super::{ChainSide, Level, Node, Order};
+use super::{ChainSide, Level, Node, Order, RecoverError};
 use crate::admission::Job;
 use crate::agreement::{Act as DecreeAct, Audience};
-use crate::lease::{Act, Heard, Held, LeaseWord, Remembered, Restraint};
-use crate::message::{Attachment, Content, Envelope};
-use crate::store::{Entry, Table};
+use crate::lease::{Act, Heard, Held, Incarnation, LeaseWord, Remembered, Restraint, restore_name};
+use crate::message::{Attachment, Content, Envelope, Packet};
+use crate::store::{Entry, Store, Table};
 
-const REMEMBERED: &[u8] = b"lease";
+/// Where [`Remembered`] lies in [`Table::Meta`].
+pub const REMEMBERED: &[u8] = b"lease";
+/// Where the consents to this incarnation lie.
+const CONSENTS: &[u8] = b"consents";
 
 /// What an operator decides about a peer, on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub enum Word {
     Vouch,
     /// Of two live copies one was ended: the peer may say hello again.
     Unfence,
+    /// The peer may come back from its backup, by this restore.
+    Consent(u64),
 }
 
 impl Node {
@@ -49,12 +55,19 @@ impl Node {
         let fits = match word {
             Word::Vouch => self.lease.is_silent(peer, self.now),
             Word::Unfence => self.lease.fenced().contains(&peer),
+            Word::Consent(restore) => self.lease.asking().any(|(asks, (_, by))| (asks, by) == (peer, restore)),
         };
         match word {
             _ if fits => Ok(()),
+            Word::Consent(_) => Err("it does not ask to come back by a restore of this name"),
             Word::Vouch => Err("it was heard within the last lease: nobody vouches that a living peer is dead"),
             Word::Unfence => Err("it is not fenced here"),
         }
+    }
+
+    /// Restores of peers that ask for this operator's consent: who, as which incarnation, by which restore.
+    pub fn asking(&self) -> impl Iterator<Item = (PartyIndex, (u64, u64))> + '_ {
+        self.lease.asking()
     }
 
     /// Whether a peer's process and this one know each other.
@@ -86,11 +99,45 @@ impl Node {
         self.lease_acts(acts);
     }
 
-    pub(super) fn lease_word(&mut self, envelope: &Envelope, word: &LeaseWord) {
-        let heard = heard(envelope);
+    pub(super) fn lease_word(&mut self, packet: &Packet, word: &LeaseWord) {
+        let envelope = &packet.envelope;
+        let mut heard = heard(envelope);
+        match word {
+            LeaseWord::Hello { life, restore, .. } => {
+                let asked = (life.incarnation, *restore);
+                heard.is_consented = self.consents(envelope.from, asked, &packet.attachment.consents);
+            }
+            LeaseWord::Consent { incarnation, restore } => self.keep_consent(envelope, (*incarnation, *restore)),
+            _ => {}
+        }
         let acts = self.lease.hear(&heard, word, self.now);
         self.lease_acts(acts);
         self.presence();
+    }
+
+    /// Whether these are the consents of more than half of a party's peers to this incarnation of it.
+    fn consents(&self, of: PartyIndex, asked: (u64, u64), consents: &[Envelope]) -> bool {
+        let peers = self.committee.size().saturating_sub(1);
+        let speakers = consents.iter().take(peers).filter(|envelope| {
+            matches!(&envelope.content, Content::Lease(to, LeaseWord::Consent { incarnation, restore })
+                if *to == of && (*incarnation, *restore) == asked)
+                && envelope.from != of
+                && self.committee.vouches_for(envelope)
+        });
+        let speakers: BTreeSet<PartyIndex> = speakers.map(|envelope| envelope.from).collect();
+        speakers.len() * 2 > peers
+    }
+
+    /// A consent to this party's own incarnation is kept, with its signature: the other peers are shown it.
+    fn keep_consent(&mut self, envelope: &Envelope, to: (u64, u64)) {
+        let own = self.lease.incarnation();
+        let is_new = self.consents.iter().all(|kept| kept.from != envelope.from);
+        if (own.number, own.restore) == to && own.number > 0 && is_new {
+            self.consents.push(envelope.clone());
+            let bytes = postcard::to_stdvec(&self.consents).unwrap_or_default();
+            self.write([Entry::put(Table::Meta, CONSENTS, bytes)]);
+            self.note(Level::Info, None, format!("party {} consents to this restore", envelope.from));
+        }
     }
 
     /// Whether a peer's statement is heard: its process is the one that this party knows. Notes where its journal stood.
@@ -107,16 +154,18 @@ impl Node {
 
     pub(super) fn operator(&mut self, peer: PartyIndex, word: Word) {
         let (done, what) = match word {
-            Word::Vouch => (self.lease.vouch(peer, self.now), "declared dead"),
-            Word::Unfence => (self.lease.unfence(peer), "unfenced"),
+            Word::Vouch => (self.lease.vouch(peer, self.now), "declared dead".to_owned()),
+            Word::Unfence => (self.lease.unfence(peer).then(Vec::new), "unfenced".to_owned()),
+            Word::Consent(restore) => {
+                let what = format!("let come back by restore {}", restore_name(restore));
+                (self.lease.consent(peer, restore).then(Vec::new), what)
+            }
         };
-        if !done {
-            return self.note(
-                Level::Warn,
-                None,
-                format!("party {peer} cannot be {what}: it is alive, or was not fenced"),
-            );
-        }
+        let Some(acts) = done else {
+            let why = "it is alive, was not fenced, or another restore of that incarnation has this party's consent";
+            return self.note(Level::Warn, None, format!("party {peer} cannot be {what}: {why}"));
+        };
+        self.lease_acts(acts);
         let mut place = b"operator/".to_vec();
         place.extend(self.lease.process().life.boot.to_be_bytes());
         place.extend(self.now.to_be_bytes());
@@ -157,10 +206,14 @@ impl Node {
     }
 
     fn say_word(&mut self, peer: PartyIndex, word: LeaseWord) {
-        self.say(Audience::One(peer), Content::Lease(peer, word), Attachment::default());
+        let consents = match word {
+            LeaseWord::Hello { .. } => self.consents.clone(),
+            _ => Vec::new(),
+        };
+        self.say(Audience::One(peer), Content::Lease(peer, word), Attachment { consents, ..Attachment::default() });
     }
 
-    fn remember_lease(&mut self) {
+    pub(super) fn remember_lease(&mut self) {
         if let Some(remembered) = self.lease.take_remembered() {
             let bytes = postcard::to_stdvec(&remembered).unwrap_or_default();
             self.write([Entry::put(Table::Meta, REMEMBERED, bytes)]);
@@ -211,18 +264,34 @@ impl Node {
 }
 
 fn heard(envelope: &Envelope) -> Heard {
-    Heard { from: envelope.from, instance: envelope.instance, journal: envelope.journal() }
+    Heard { from: envelope.from, instance: envelope.instance, journal: envelope.journal(), is_consented: false }
 }
 
 /// What the store remembers of the peers' processes.
 ///
 /// # Errors
 /// When the record cannot be read.
-pub(super) fn recover(store: &dyn crate::store::Store) -> Result<Remembered, super::RecoverError> {
-    match store.read(Table::Meta, REMEMBERED)? {
-        Some(bytes) => {
-            postcard::from_bytes(&bytes).map_err(|_| super::RecoverError::Record("memory of the peers".to_owned()))
-        }
-        None => Ok(Remembered::default()),
-    }
+pub(super) fn recover(store: &dyn Store) -> Result<Remembered, RecoverError> {
+    Ok(decoded(store, REMEMBERED, "memory of the peers")?.unwrap_or_default())
+}
+
+/// The consents to this incarnation that came so far.
+///
+/// # Errors
+/// When the record cannot be read.
+pub(super) fn recover_consents(store: &dyn Store) -> Result<Vec<Envelope>, RecoverError> {
+    Ok(decoded(store, CONSENTS, "consents to the restore")?.unwrap_or_default())
+}
+
+/// Which incarnation of its party a store is.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn incarnation(store: &dyn Store) -> Result<Incarnation, RecoverError> {
+    Ok(recover(store)?.incarnation)
+}
+
+fn decoded<T: DeserializeOwned>(store: &dyn Store, key: &[u8], what: &str) -> Result<Option<T>, RecoverError> {
+    let Some(bytes) = store.read(Table::Meta, key)? else { return Ok(None) };
+    postcard::from_bytes(&bytes).map(Some).map_err(|_| RecoverError::Record(what.to_owned()))
 }

@@ -35,6 +35,13 @@ pub fn auxiliary_key(counter: u64) -> Vec<u8> {
     [b"auxiliary/".as_slice(), &counter.to_be_bytes()].concat()
 }
 
+/// The counters of an incarnation: none that its party counted before may come again, since they name runs.
+#[must_use]
+pub fn first_counters(incarnation: u64) -> [Entry; 2] {
+    let first = incarnation.saturating_mul(1 << 40).to_be_bytes();
+    [KEY_COUNTER, AUXILIARY_COUNTER].map(|name| Entry::put(Table::Stock, name, first))
+}
+
 /// What is in the making, and which auxiliary data is in force.
 #[derive(Debug, Default)]
 pub(super) struct Stock {

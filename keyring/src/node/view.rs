@@ -40,6 +40,13 @@ impl View<'_> {
             || planted::is(Plant::OneKeyForTwoRequests)
     }
 
+    /// Whether this party may offer a key, or join a proposal that names it: one that a lost memory may have bound it does
+    /// not.
+    fn is_remembered(&self, key: KeyId) -> bool {
+        shelf::is_forgotten(&self.node.memory, key).is_ok_and(|forgotten| !forgotten)
+            || planted::is(Plant::RestoredVotes)
+    }
+
     fn judge_run(&self, ballot: Ballot, signers: &[PartyIndex], value: &Value) -> Judgement {
         let Value::Run { session, auxiliary, .. } = value else { return Judgement::Wrong };
         let (epoch, threshold) = (self.node.committee.epoch(), self.node.committee.threshold());
@@ -72,7 +79,11 @@ impl View<'_> {
                     && info.group_key() == public
                     && self.job.question().decided(public).is_ok()
                     && self.is_free_here(key);
-                if right { Judgement::Fit } else { Judgement::Wrong }
+                match right {
+                    true if self.is_remembered(key) => Judgement::Fit,
+                    true => Judgement::Unable,
+                    false => Judgement::Wrong,
+                }
             }
         }
     }

@@ -142,7 +142,10 @@ impl Outbox {
             return "the keyring is unread or switched off, or this account is no party of it".to_owned();
         }
         if let Some(bound) = gate.keep_out.filter(|bound| self.next.is_some_and(|next| next <= *bound)) {
-            return format!("sequences up to {bound} may have been used before this party lost its memory");
+            return format!(
+                "sequences up to {bound} may have been used before this party lost its memory; if nothing of its account is \
+                 on its way: `keyringd controller resume`"
+            );
         }
         if gate.out_of_funds {
             return "the account has no funds".to_owned();

@@ -26,6 +26,7 @@ fn node() -> NodeFacts {
     NodeFacts {
         restraints: Vec::new(),
         fenced: Vec::new(),
+        asking: Vec::new(),
         has_auxiliary: true,
         empty_lanes: Vec::new(),
         chains: vec![chain()],
@@ -200,5 +201,8 @@ fn what_restrains_the_process_is_named() {
     assert_eq!(of(Restraint::Refused { by: peer, reason: crate::lease::Refusal::RolledBack }), ["refused_by_peer"]);
     assert_eq!(of(Restraint::KeepsOut { unheard: vec![peer] }), ["keeps_out"]);
     assert_eq!(of(Restraint::Blind { chain: "zenrock".to_owned() }), ["blind"]);
+    let restore = "8000-0000-0000-0001".to_owned();
+    assert_eq!(of(Restraint::Consents { have: 1, need: 2, restore: restore.clone() }), ["restored"]);
+    assert_eq!(with_node(|node| node.asking = vec![("bravo".to_owned(), restore)]), ["peer_restored"]);
     assert_eq!(with_node(|node| node.fenced = vec!["bravo".to_owned()]), ["peer_fenced"]);
 }

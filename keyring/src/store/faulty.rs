@@ -1,6 +1,6 @@
 //! A store on a disk that fails as told: full, broken or slow. For tests of development builds; no deploy build has it.
 
-use super::{Entry, Head, Page, Store, StoreError, Table};
+use super::{ArchiveError, Entry, Head, Page, Selection, Store, StoreError, Table};
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -84,6 +84,10 @@ impl Store for FaultyStore {
 
     fn raise_boot(&self) -> Result<u64, StoreError> {
         self.write(|| self.inner.raise_boot())
+    }
+
+    fn export(&self, selection: &Selection<'_>, out: &mut dyn io::Write) -> Result<u64, ArchiveError> {
+        self.inner.export(selection, out)
     }
 }
 

@@ -80,6 +80,21 @@ impl<M: Medium> Journal<M> {
         Self { medium, seal, writer: Mutex::new(Writer { rng, halted: false }), head: Mutex::new(head) }
     }
 
+    /// The header as it lies on the medium: the wrapped data key.
+    pub(super) fn header(&self) -> Result<Vec<u8>, OpenError> {
+        self.medium.get(Column::Header, HEADER_KEY)?.ok_or(OpenError::Header { what: "it is missing" })
+    }
+
+    /// Lends the writer's randomness.
+    pub(super) fn randomness<T>(&self, draw: impl FnOnce(&mut dyn Randomness) -> T) -> T {
+        draw(&mut *lock(&self.writer).rng)
+    }
+
+    /// Seals something that leaves the store, for a place that no record has.
+    pub(super) fn seal_beside(&self, place: &[u8], plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+        self.randomness(|rng| self.seal.seal(Column::Header, place, plain, rng))
+    }
+
     pub(super) fn medium(&self) -> &M {
         &self.medium
     }

@@ -3,7 +3,7 @@
 
 use super::journal::Journal;
 use super::medium::{Change, Column, Medium, RawPage, range_start};
-use super::{Argon2Cost, Entry, Head, OpenError, Page, Store, StoreError, Table, Unlock};
+use super::{ArchiveError, Argon2Cost, Entry, Head, OpenError, Page, Selection, Store, StoreError, Table, Unlock};
 use crate::clock::Randomness;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -60,7 +60,7 @@ impl MemoryStore {
         let journal = Journal::create(
             MemoryMedium::default(),
             Path::new(PLACE),
-            &unlock_of(seed),
+            &Self::unlock(seed),
             Argon2Cost::default(),
             Box::new(ChaCha20Rng::seed_from_u64(seed)),
         );
@@ -75,7 +75,7 @@ impl MemoryStore {
     /// # Errors
     /// As opening any store.
     pub fn open(image: DiskImage, seed: u64) -> Result<Self, OpenError> {
-        Self::open_with(image, &unlock_of(seed), Box::new(ChaCha20Rng::seed_from_u64(seed ^ u64::MAX)))
+        Self::open_with(image, &Self::unlock(seed), Box::new(ChaCha20Rng::seed_from_u64(seed ^ u64::MAX)))
     }
 
     /// Makes a store with a chosen key and randomness.
@@ -94,6 +94,13 @@ impl MemoryStore {
     pub fn open_with(image: DiskImage, unlock: &Unlock, rng: Box<dyn Randomness>) -> Result<Self, OpenError> {
         let journal = Journal::open(MemoryMedium { image: Mutex::new(image) }, Path::new(PLACE), unlock, rng)?;
         Ok(Self { journal, crash: Mutex::default() })
+    }
+
+    /// What opens the store of a seed, and its backups.
+    pub fn unlock(seed: u64) -> Unlock {
+        let mut key = Zeroizing::new([0; 32]);
+        key[..8].copy_from_slice(&seed.to_be_bytes());
+        Unlock::KeyFile(key)
     }
 
     /// The disk as it is now, also after a crash.
@@ -158,6 +165,11 @@ impl Store for MemoryStore {
         self.alive()?;
         self.journal.raise_boot()
     }
+
+    fn export(&self, selection: &Selection<'_>, out: &mut dyn std::io::Write) -> Result<u64, ArchiveError> {
+        self.alive()?;
+        self.journal.export(selection, out)
+    }
 }
 
 impl Medium for MemoryMedium {
@@ -183,12 +195,6 @@ impl Medium for MemoryMedium {
         }
         Ok(())
     }
-}
-
-fn unlock_of(seed: u64) -> Unlock {
-    let mut key = Zeroizing::new([0; 32]);
-    key[..8].copy_from_slice(&seed.to_be_bytes());
-    Unlock::KeyFile(key)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

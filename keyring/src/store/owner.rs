@@ -3,7 +3,7 @@
 use super::{Entry, Store, StoreError, Table};
 
 /// Where the owner's node key is written, once.
-const OWNER: &[u8] = b"owner";
+pub const OWNER: &[u8] = b"owner";
 
 /// The node key of the party that this store belongs to, if anybody has claimed it.
 ///

@@ -2,7 +2,9 @@
 
 use super::journal::Journal;
 use super::medium::{Change, Column, Medium, RawPage, range_start};
-use super::{Argon2Cost, Entry, Head, OpenError, Page, Store, StoreError, Table, Unlock, owner};
+use super::{
+    ArchiveError, Argon2Cost, Entry, Head, OpenError, Page, Selection, Store, StoreError, Table, Unlock, owner,
+};
 use crate::clock::Randomness;
 use rocksdb::{
     ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, LogLevel,
@@ -131,6 +133,10 @@ impl Store for RocksStore {
 
     fn raise_boot(&self) -> Result<u64, StoreError> {
         self.journal.raise_boot()
+    }
+
+    fn export(&self, selection: &Selection<'_>, out: &mut dyn std::io::Write) -> Result<u64, ArchiveError> {
+        self.journal.export(selection, out)
     }
 }
 

@@ -255,6 +255,14 @@ const FAULTS: &[Fault] = &[
     within("store of a newer program", "schema", |bench| {
         header(bench.data(), b"schema", |schema| *schema = 999_u16.to_be_bytes().to_vec())
     }),
+    within("interrupted restore", "data", |bench| {
+        bench.open().append(&[Entry::put(Table::Meta, "restoring", "")]).unwrap();
+        let data = bench.data();
+        Box::new(move || {
+            let store = RocksStore::open(&data, &unlock(0), randomness(7)).unwrap();
+            store.append(&[Entry::delete(Table::Meta, "restoring")]).unwrap();
+        })
+    }),
     within("store in use", "data", |bench| {
         bench.held.push(Box::new(bench.open()));
         nothing_to_undo()

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use super::{Happening, World};
 use crate::plan::{Endpoints, Fault};
-use crate::process::open;
 use crate::town::{CHAIN, RESERVED};
 
 /// Open requests that a node works on at a time.
@@ -26,7 +25,11 @@ impl World {
             Ok(boot) => boot,
             Err(error) => return self.laws.broken("it_remembers", format!("{party}: {error}")),
         };
-        let process = Process { life: Life { incarnation: 0, boot }, instance: self.rng.r#gen() };
+        let incarnation = match keyring::node::incarnation(self.process(party).store.as_ref()) {
+            Ok(incarnation) => incarnation.number,
+            Err(error) => return self.laws.broken("it_remembers", format!("{party}: {error}")),
+        };
+        let process = Process { life: Life { incarnation, boot }, instance: self.rng.r#gen() };
         self.process_mut(party).instance = process.instance;
         let setup = Setup {
             me: party,
@@ -125,7 +128,21 @@ impl World {
                 self.crashed(party, "to be set back");
                 let process = self.process_mut(party);
                 if let Some(copy) = process.copy.clone() {
-                    process.store = Arc::new(open(copy, party));
+                    process.store = Arc::new(process.opened(copy));
+                }
+            }
+            Fault::BackUp(party) => self.process_mut(party).back_up(),
+            Fault::Restore(party, down_ms) => {
+                self.alarms_expected = true;
+                self.process_mut(party).down_ms = Some(down_ms);
+                self.crashed(party, "and its disk is lost");
+                let restore = self.rng.r#gen::<u64>() | 1 << 63;
+                self.process_mut(party).restore(restore);
+            }
+            Fault::Consent(by, of) => {
+                let asks = |node: &Node| node.asking().find(|(party, _)| *party == of).map(|(_, (_, restore))| restore);
+                if let Some(restore) = self.process(by).node.as_ref().and_then(asks) {
+                    self.deliver(by, Event::Operator(of, Word::Consent(restore)));
                 }
             }
             Fault::CrashAtWrite { party, ahead, before, down_ms } => {
