@@ -15,13 +15,19 @@ use tonic::transport::Channel;
 #[derive(Args, Clone, Debug)]
 pub(super) struct AskArgs {
     /// The configuration file that names the admin socket.
-    #[arg(long, value_name = "FILE", env = "KEYRINGD_CONFIG", default_value = "/etc/keyringd/keyringd.toml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "KEYRINGD_CONFIG",
+        default_value = "/etc/keyringd/keyringd.toml"
+    )]
     config: PathBuf,
     /// The admin socket itself.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// The facts as JSON, for programs.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 
