@@ -14,8 +14,8 @@ use keyring::agreement::Audience;
 use keyring::committee::Committee;
 use keyring::decree::{DecreeId, Kind};
 use keyring::identity::NodeIdentity;
-use keyring::lease::{Life, Process};
-use keyring::message::{Envelope, Packet};
+use keyring::lease::{LEASE_MS, LeaseWord, Life, Process, Refusal};
+use keyring::message::{Attachment, Content, Envelope, Packet};
 use keyring::node::{ChainNews, ChainSetup, Effects, Event, Node, Order, RunNews, Setup};
 use keyring::outbox::{Order as PenOrder, Pen};
 use keyring::runs::{AnyRun, Workshop};
@@ -347,4 +347,65 @@ fn two_of_five_may_sign_though_three_must_agree() {
     let mut cluster = Cluster::of(2, 5);
     let ecdsa = make_key(&mut cluster, 1, KeyType::EcdsaSecp256k1, 5);
     sign(&mut cluster, 1, &ecdsa, &[9; 32], 5);
+}
+
+const RESTORE: u64 = 77;
+
+/// A statement of a party to another one, as its next process would say it.
+fn statement(cluster: &Cluster, from: u16, to: u16, word: LeaseWord) -> Envelope {
+    let identity = &cluster.parties[usize::from(from)].identity;
+    let content = Content::Lease(PartyIndex::new(to), word);
+    Envelope::sign(identity, 1, (PartyIndex::new(from), 99), content, 0, [0; 32])
+}
+
+/// What party 0 answers when party 4 comes back from a backup with these consents.
+fn answer_to_restored(cluster: &mut Cluster, nonce: u64, consents: Vec<Envelope>) -> LeaseWord {
+    let life = Life { incarnation: 1, boot: 1 };
+    let word = LeaseWord::Hello { life, nonce, held: None, restore: RESTORE };
+    let packet = Packet {
+        envelope: statement(cluster, 4, 0, word),
+        attachment: Attachment { consents, ..Attachment::default() },
+    };
+    let party = &mut cluster.parties[0];
+    party.node.on(cluster.now, Event::Packet(Box::new(packet)));
+    let Effects { entries, orders } = party.node.take_effects();
+    party.store.append(&entries).unwrap();
+    party.node.committed();
+    let said = orders.into_iter().find_map(|order| match order {
+        Order::Say { content: Content::Lease(to, word), .. } if to == PartyIndex::new(4) => Some(word),
+        _ => None,
+    });
+    said.expect("an answer")
+}
+
+#[test]
+fn only_consents_that_more_than_half_of_the_peers_signed_for_this_restore_bring_a_party_back() {
+    let mut cluster = Cluster::of(3, 5);
+    cluster.stop(4);
+    cluster.settle();
+    cluster.now += 2 * LEASE_MS;
+    let consent = |cluster: &Cluster, from: u16, to: u16, restore: u64, incarnation: u64| {
+        statement(cluster, from, to, LeaseWord::Consent { incarnation, restore })
+    };
+    let good: Vec<Envelope> = (1..4).map(|from| consent(&cluster, from, 4, RESTORE, 1)).collect();
+    let mut forged = good.clone();
+    forged[2].from = PartyIndex::new(0);
+    let with_last = |last: Envelope| [good[..2].to_vec(), vec![last]].concat();
+    let bad = [
+        ("none", Vec::new()),
+        ("half", good[..2].to_vec()),
+        ("one of them twice", with_last(good[0].clone())),
+        ("one under another's name", forged),
+        ("its own", with_last(consent(&cluster, 4, 4, RESTORE, 1))),
+        ("to another party", with_last(consent(&cluster, 3, 2, RESTORE, 1))),
+        ("to another restore", with_last(consent(&cluster, 3, 4, RESTORE + 1, 1))),
+        ("to another incarnation", with_last(consent(&cluster, 3, 4, RESTORE, 2))),
+    ];
+    for (nonce, (what, consents)) in (1..).zip(bad) {
+        let answer = answer_to_restored(&mut cluster, nonce, consents);
+        let refused = matches!(answer, LeaseWord::Refused { reason: Refusal::NeedsConsent, .. });
+        assert!(refused, "{what}: {answer:?}");
+    }
+    let answer = answer_to_restored(&mut cluster, 99, good);
+    assert!(matches!(answer, LeaseWord::Granted { nonce: 99, .. }), "{answer:?}");
 }
