@@ -398,7 +398,7 @@ impl Laws {
             if self.dishonest.contains(&process.party) {
                 continue;
             }
-            let store = crate::process::open(process.store.snapshot(), process.party);
+            let store = process.opened(process.store.snapshot());
             let mut after: Option<Vec<u8>> = None;
             while let Ok(page) = store.scan(Table::Decree, b"", after.as_deref(), 256) {
                 let Some((last, _)) = page.last() else { break };

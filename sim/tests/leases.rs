@@ -122,3 +122,47 @@ fn of_two_restores_of_one_backup_one_lives() {
     assert!(!world.may_act(restored), "the backup's next incarnation has been there: a later one must be asked for");
     assert_eq!(world.outcome().violations, vec![]);
 }
+
+/// Laws that a party without its memory cannot break, whatever else happens. That everything is answered in time is not
+/// among them: the others may lack it for that.
+const SAFETY: [&str; 11] = [
+    "one_answer_per_request",
+    "one_submission_per_party",
+    "it_keeps_its_word",
+    "nonce_burned_before_use",
+    "journal_before_wire",
+    "only_what_the_chain_asks",
+    "nothing_rejected_because_of_us",
+    "no_write_is_refused",
+    "no_false_health",
+    "silence",
+    "it_remembers",
+];
+
+#[test]
+fn drawn_worlds_in_which_a_party_loses_its_memory_break_no_law_of_safety() {
+    let mut acted = 0;
+    for seed in 0..40_u64 {
+        let plan = Plan { heals_at: 30_000, ..Plan::drawn(seed, None) };
+        let (of, peers) = (plan.of, u64::from(plan.of) - 1);
+        let forgetful = party(u16::try_from(seed % u64::from(of)).unwrap_or(0));
+        let is_restored = seed % 2 == 0;
+        let mut world = World::planned(plan);
+        let _ = world.run_until(400 + 97 * seed, |_| false);
+        world.strike(if is_restored { Fault::BackUp(forgetful) } else { Fault::CopyDisk(forgetful) });
+        let _ = world.run_until(world.now() + 150 * (seed + 1), |_| false);
+        world.strike(if is_restored { Fault::Restore(forgetful, 300) } else { Fault::SetBack(forgetful, 300) });
+        for moment in 1..40 {
+            let _ = world.run_until(world.now() + 1_000, |_| false);
+            let peer = (u64::from(forgetful.get()) + 1 + moment % peers) % u64::from(of);
+            world.strike(Fault::Consent(party(u16::try_from(peer).unwrap_or(0)), forgetful));
+        }
+        acted += u32::from(world.may_act(forgetful));
+        let outcome = world.finish();
+        let broken: Vec<_> = outcome.violations.iter().filter(|violation| SAFETY.contains(&violation.law)).collect();
+        assert!(broken.is_empty(), "seed {seed}: {broken:?}");
+        let twice = outcome.violations.iter().find(|violation| violation.text.contains(" serves "));
+        assert!(twice.is_none(), "seed {seed}: {twice:?}");
+    }
+    assert!(acted >= 15, "only {acted} of 40 came back: the schedule shows nothing");
+}
