@@ -178,6 +178,8 @@ pub struct Decree {
     held: bool,
     /// Out of bounds for now: it says again what was stored and learns what others decide, nothing else.
     restrained: bool,
+    /// What the leader of the highest ballot said while this party was restrained: heard when it is let go.
+    kept: Option<(Ballot, Packet)>,
 }
 
 impl Decree {
@@ -214,6 +216,7 @@ impl Decree {
             last_queued: None,
             held: false,
             restrained: false,
+            kept: None,
         }
     }
 
@@ -290,6 +293,9 @@ impl Decree {
         } else {
             self.turn(rules, around, &mut acts);
         }
+        if let Some((_, packet)) = self.kept.take_if(|_| !self.restrained) {
+            acts.extend(self.hear(&packet, rules, around));
+        }
         acts
     }
 
@@ -339,7 +345,7 @@ impl Decree {
         acts
     }
 
-    /// What a restrained party makes of a statement: it counts others' votes and promises nothing.
+    /// What a restrained party makes of a statement: it counts others' votes, keeps the leader's word, and promises nothing.
     fn learn(&mut self, packet: &Packet, ballot: Ballot, statement: &Statement, rules: &dyn Rules) -> Vec<Act> {
         let mut acts = Vec::new();
         let envelope = &packet.envelope;
@@ -354,12 +360,12 @@ impl Decree {
             }
             Statement::Decided { .. } => self.on_decided(&packet.attachment, rules, &mut acts),
             Statement::Ask => self.repeat(Audience::One(envelope.from), &mut acts),
-            Statement::Prepare
-            | Statement::Promise { .. }
-            | Statement::Propose(_)
-            | Statement::Unable
-            | Statement::Queued
-            | Statement::Working(_) => {}
+            Statement::Prepare | Statement::Propose(_) => {
+                if self.kept.as_ref().is_none_or(|(kept, _)| *kept <= ballot) {
+                    self.kept = Some((ballot, packet.clone()));
+                }
+            }
+            Statement::Promise { .. } | Statement::Unable | Statement::Queued | Statement::Working(_) => {}
         }
         acts
     }
@@ -432,6 +438,9 @@ impl Decree {
         if std::mem::take(&mut self.held) {
             self.clock.forgive();
             self.clock.begin_phase(around.now, around.lifetime_left);
+            if self.leading.is_none() {
+                self.turn(rules, around, &mut acts);
+            }
         }
         if let Some(ballot) = self.leading {
             self.propose(ballot, rules, around, &mut acts);
@@ -461,6 +470,7 @@ impl Decree {
         let mut acts = Vec::new();
         if self.record.decided.is_none() {
             self.left_out.remove(&peer);
+            self.lead_again(peer, &mut acts);
             self.repeat(Audience::One(peer), &mut acts);
         }
         acts

@@ -271,8 +271,8 @@ fn a_keyring_that_is_switched_off_publishes_nothing_and_catches_up_when_it_is_on
 
 /// Twelve ECDSA requests in one block, for parties of one core that compute two seconds in each of two rounds.
 fn twelve_at_once(need: u16, of: u16, block_ms: u64) -> World {
-    /// When all hold their leases.
-    const ASKED_MS: u64 = 3_000;
+    /// Some hold their leases, some do not yet: the first proposals are said again to who comes later.
+    const ASKED_MS: u64 = 500;
     let plan = Plan { slots: 1, compute_ms: (1_200, 1_800), block_ms, ..Plan::calm(12, need, of) };
     let plan = (0..12).fold(plan, |plan, _| plan.wish(ASKED_MS, Wish::Sign(KeyType::EcdsaSecp256k1)));
     let mut world = World::planned(plan);

@@ -5,7 +5,7 @@ use mpc_core::PartyIndex;
 
 use super::{Act, Audience, Decree, Fresh, Rules, Surroundings};
 use crate::decree::{Ballot, Proposal, Value};
-use crate::message::{Attachment, Statement};
+use crate::message::{Attachment, Evidence, Statement};
 use crate::planted::{self, Plant};
 
 impl Decree {
@@ -98,7 +98,13 @@ impl Decree {
 
     /// Opens the current attempt, stepping past absent parties, and leads it if it is this party's turn.
     pub(super) fn turn(&mut self, rules: &dyn Rules, around: Surroundings<'_>, acts: &mut Vec<Act>) {
-        if self.restrained || around.present.len() < self.committee.quorum() {
+        if self.restrained {
+            return;
+        }
+        if around.present.len() < self.committee.quorum() {
+            // The turn opens when enough are there: see `tick`.
+            self.clock.hold(around.now);
+            self.held = true;
             return;
         }
         if self.attempt == 0
@@ -138,20 +144,10 @@ impl Decree {
         if self.restrained || self.leading != Some(ballot) || self.promises.len() < needed {
             return;
         }
-        let highest = self
-            .promises
-            .values()
-            .filter_map(|(envelope, shown)| match envelope.about_decree() {
-                Some((_, _, Statement::Promise { accepted: Some(record) })) => {
-                    shown.as_ref().map(|shown| (*record, shown.clone()))
-                }
-                _ => None,
-            })
-            .max_by_key(|(record, _)| *record);
-        let (value, shown) = match highest {
-            Some((_, shown)) => (Value::Adopt { answer: shown.answer.clone() }, Some(shown)),
+        let value = match self.highest_reported() {
+            Some(shown) => Value::Adopt { answer: shown.answer.clone() },
             None => match rules.fresh(ballot, &self.left_out) {
-                Fresh::Value(value) => (value, None),
+                Fresh::Value(value) => value,
                 Fresh::NoCore => return self.say_queued(ballot, around, acts),
                 Fresh::Unable => {
                     self.leading = None;
@@ -165,13 +161,38 @@ impl Decree {
         self.record.promise(ballot);
         self.record.proposed = Some((ballot, proposal.clone()));
         self.changed = true;
-        let promises = self.promises.values().map(|(envelope, _)| envelope.clone()).collect();
-        let attachment = Attachment { evidence: shown, promises, ..Attachment::default() };
-        acts.push(Act::Say {
-            to: Audience::All,
-            ballot,
-            statement: Statement::Propose(proposal),
-            attachment: Box::new(attachment),
+        self.say_proposal(Audience::All, ballot, proposal, acts);
+    }
+
+    /// The proof of the highest record that the promises at hand report.
+    fn highest_reported(&self) -> Option<&Evidence> {
+        let reported = self.promises.values().filter_map(|(envelope, shown)| match envelope.about_decree() {
+            Some((_, _, Statement::Promise { accepted: Some(record) })) => Some((record, shown.as_ref()?)),
+            _ => None,
         });
+        reported.max_by_key(|(record, _)| **record).map(|(_, shown)| shown)
+    }
+
+    fn say_proposal(&self, to: Audience, ballot: Ballot, proposal: Proposal, acts: &mut Vec<Act>) {
+        let promises = self.promises.values().map(|(envelope, _)| envelope.clone()).collect();
+        let evidence = self.highest_reported().cloned();
+        let attachment = Box::new(Attachment { evidence, promises, ..Attachment::default() });
+        acts.push(Act::Say { to, ballot, statement: Statement::Propose(proposal), attachment });
+    }
+
+    /// What the leader of the open attempt has said in it, again, to a peer that was not there. Only a proposal that this
+    /// party has heard itself is said again: that one is durable.
+    pub(super) fn lead_again(&self, peer: PartyIndex, acts: &mut Vec<Act>) {
+        let ballot = self.current_ballot();
+        if self.restrained || ballot.leader != self.me {
+            return;
+        }
+        match self.proposals.get(&ballot) {
+            Some((_, proposal)) => self.say_proposal(Audience::One(peer), ballot, proposal.clone(), acts),
+            None if self.leading == Some(ballot) && ballot.attempt > 0 && !self.promises.contains_key(&peer) => {
+                self.say(acts, Audience::One(peer), ballot, Statement::Prepare);
+            }
+            None => {}
+        }
     }
 }

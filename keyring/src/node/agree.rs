@@ -206,7 +206,8 @@ impl Node {
                     }
                     let mut attachment = *attachment;
                     attachment.stored = self.certificate_named(&live.job.decree, &statement, &attachment);
-                    if let Statement::Propose(proposal) = &statement {
+                    // Said again to one peer, it was heard here before.
+                    if let (Statement::Propose(proposal), Audience::All) = (&statement, to) {
                         match &proposal.value {
                             Value::Key { key, .. } => drop(self.promised_keys.insert(*key)),
                             Value::Run { session, .. } => drop(self.promised_runs.insert(*session)),

@@ -248,6 +248,8 @@ impl Node {
             }
         }
         if !came.is_empty() || gained {
+            // Turns that waited for enough parties open now.
+            self.tick_decrees();
             self.restate_stock();
             self.say_declined();
         }
