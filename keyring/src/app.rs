@@ -19,6 +19,7 @@ pub mod post;
 pub mod primes;
 pub mod pulse;
 pub mod skew;
+mod twins;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -414,6 +415,7 @@ impl App {
         tasks.spawn("ticks", tick(inbox.clone()));
         tasks.spawn("runs", hear_runs(driven, post.clone(), inbox.clone()));
         let directory = post.directory().clone();
+        tasks.spawn("twins", twins::watch(links.clone(), directory.clone(), inbox.clone()));
         let (messages, links_ended) = (self.metrics.clone(), Arc::new(AtomicBool::new(false)));
         let receiving = post::receive(network, directory, driver.clone(), inbox.clone(), messages, tasks.stopping());
         let ended = links_ended.clone();
@@ -566,10 +568,10 @@ async fn bind(
 ) -> Result<(transport::Bound, transport::PeerBook), BuildError> {
     let links = |error: Box<dyn std::error::Error + Send + Sync>| BuildError::Links(error);
     let book = roster.book()?;
-    let jitter_seed = rand::RngCore::next_u64(&mut os_randomness());
+    let process = rand::RngCore::next_u64(&mut os_randomness());
     let wall = WallClock::new(move || clock.wall_ms());
     let key = NodeKey::from_seed(identity.seed());
-    let mut network = transport::NetworkConfig::new(key, config.node.listen.clone(), wall, jitter_seed);
+    let mut network = transport::NetworkConfig::new(key, config.node.listen.clone(), wall, process);
     network.limits.body_bytes_max = config.limits.frame_bytes_max;
     let bound = network.build().await.map_err(|error| links(error.into()))?;
     Ok((bound, book))

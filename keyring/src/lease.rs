@@ -602,6 +602,23 @@ impl Lease {
         self.heights.iter().map(known).take(CHAINS_MAX).collect()
     }
 
+    /// The links show that two processes answer under a peer's name, whether or not both were heard.
+    pub fn saw_twins(&mut self, peer: PartyIndex, now: Millis) -> Vec<Act> {
+        self.grants.saw_twins(peer, now);
+        if !self.is_first((peer, 0)) {
+            return Vec::new();
+        }
+        vec![Act::Alarm(format!(
+            "two processes answer as party {peer}: one of them runs from a copy of its disk; only one is known, at most"
+        ))]
+    }
+
+    /// Peers under whose name two processes answer, by what was seen within one lease.
+    #[must_use]
+    pub fn twins(&self, now: Millis) -> Vec<PartyIndex> {
+        self.held.peers().filter(|peer| self.grants.has_twin(*peer, now)).collect()
+    }
+
     /// An operator declares a silent peer dead, on record. `None` if it is not silent.
     pub fn vouch(&mut self, peer: PartyIndex, now: Millis) -> Option<Vec<Act>> {
         let was_known = self.held.is_known();

@@ -119,6 +119,8 @@ pub enum Event {
     },
     /// An operator decides about a peer.
     Operator(PartyIndex, Word),
+    /// Two processes answered side by side under this peer's name.
+    Twins(PartyIndex),
     /// The process is about to end: it says goodbye and nothing after it.
     Leave,
 }
@@ -417,6 +419,7 @@ impl Node {
             Event::Nonce(nonce) => self.nonce(nonce),
             Event::Journal { peer, nonce, held } => self.journal_shown(peer, nonce, held),
             Event::Operator(peer, word) => self.operator(peer, word),
+            Event::Twins(peer) => self.saw_twins(peer),
             Event::Leave => self.leave(),
         }
         self.remember_beside();

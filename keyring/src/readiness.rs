@@ -95,6 +95,8 @@ reasons! {
         "start the silent peers, or `keyringd peers vouch` who is dead";
     PeerRestored "peer_restored" Degraded, "a peer asks to come back from a backup and needs this operator's consent",
         "if its operator names the same restore, by voice: `keyringd peers consent NAME RESTORE`";
+    PeerTwins "peer_twins" Degraded, "two processes answer under a peer's name: one runs from a copy of its disk; at most one is known",
+        "its operator finds the copy and ends it for good";
     PeerFenced "peer_fenced" Degraded, "two live copies of a peer were seen: neither is heard",
         "its operator ends one for good, then every peer says `keyringd peers unfence`";
     NoAuxiliary "no_auxiliary" NotReady, "auxiliary data is not in force: no ECDSA signature can be made",
@@ -208,6 +210,8 @@ pub struct NodeFacts {
     pub restraints: Vec<(Restraint, String)>,
     /// Names of peers of which two live copies were seen.
     pub fenced: Vec<String>,
+    /// Peers under whose name two processes answer.
+    pub twins: Vec<String>,
     /// Peers that ask to come back from a backup, and the names of their restores.
     pub asking: Vec<(String, String)>,
     /// Whether auxiliary data for ECDSA is in force.
@@ -369,6 +373,9 @@ impl Readiness {
                 Restraint::Blind { .. } => Name::Blind,
             };
             self.push(name, text);
+        }
+        if !node.twins.is_empty() {
+            self.push(Name::PeerTwins, format_args!("two processes answer as {}", node.twins.join(", ")));
         }
         for (peer, restore) in &node.asking {
             self.push(Name::PeerRestored, format_args!("{peer} asks to come back from a backup, as {restore}"));

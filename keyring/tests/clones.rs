@@ -93,7 +93,10 @@ async fn a_copied_disk_beside_its_original_never_acts_while_the_original_does() 
     let restraints = copy.inbox().look(|node, _| node.restraints()).await.unwrap();
     assert!(!restraints.is_empty(), "the copy says why it does not act");
     // It need not have been refused yet: peers that keep the original's connection in use leave the copy's in reserve and
-    // do not hear it (docs/leases.md).
+    // do not hear it. They see it all the same, and tell the original (docs/leases.md).
+    let words = kept.words();
+    assert!(words.contains("two processes answer as party 0") || words.contains("a process of party 0 is refused"));
+    assert!(words.contains("a copy of this disk has been started"), "the original alarms");
     // Its original gone, the copy is heard at last, and refused by name: it is no later life.
     fleet.stop_party(COPIED).await;
     let refused = async {

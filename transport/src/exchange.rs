@@ -143,6 +143,7 @@ impl Peer {
             round_trip: None,
             clock_offset: None,
             heard_at_ms: None,
+            twins_at_ms: None,
             fault: None,
             queued_frames: 0,
             queued_bytes: 0,

@@ -21,6 +21,9 @@ pub struct LinkFacts {
     pub clock_offset: Option<ClockOffset>,
     /// When a frame, a ping or a probe of this peer last arrived, in milliseconds since the Unix epoch.
     pub heard_at_ms: Option<u64>,
+    /// When two processes last answered side by side under this peer's name, in milliseconds since the Unix epoch: one
+    /// of them is a copy.
+    pub twins_at_ms: Option<u64>,
     /// Why the link is down, or why the last one ended. `None` while it stands and when nothing happened yet.
     pub fault: Option<Fault>,
     /// Frames that wait to be sent.

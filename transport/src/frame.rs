@@ -59,7 +59,7 @@ impl fmt::Debug for Lane {
 /// One message between two nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    Hello { roster_digest: [u8; 32] },
+    Hello { roster_digest: [u8; 32], process: u64 },
     Use,
     Probe { date_ms: u64 },
     Echo { probe_ms: u64, date_ms: u64 },
@@ -71,7 +71,7 @@ const LANE_BYTES: usize = 32;
 /// Bytes of a frame beside its body: kind and lane.
 const FRAME_HEAD_BYTES: usize = 1 + LANE_BYTES;
 /// Bytes of a hello, the only message that a node reads before it knows that the roster is the same.
-const HELLO_BYTES: usize = 1 + 32;
+const HELLO_BYTES: usize = 1 + 32 + 8;
 
 /// Why bytes are not a message.
 #[derive(Debug, thiserror::Error)]
@@ -152,9 +152,10 @@ impl Message {
 
     fn encode(&self, target: &mut BytesMut) {
         match self {
-            Self::Hello { roster_digest } => {
+            Self::Hello { roster_digest, process } => {
                 target.put_u8(1);
                 target.put_slice(roster_digest);
+                target.put_u64(*process);
             }
             Self::Use => target.put_u8(2),
             Self::Probe { date_ms } => {
@@ -180,7 +181,9 @@ impl Message {
             return Err("an empty message");
         };
         match (kind, rest) {
-            (1, rest) if rest.len() == 32 => Ok(Self::Hello { roster_digest: array(rest)? }),
+            (1, rest) if rest.len() == 40 => {
+                Ok(Self::Hello { roster_digest: array(rest)?, process: date(&rest[32..])? })
+            }
             (2, []) => Ok(Self::Use),
             (3, rest) if rest.len() == 8 => Ok(Self::Probe { date_ms: date(rest)? }),
             (4, rest) if rest.len() == 16 => Ok(Self::Echo { probe_ms: date(rest)?, date_ms: date(&rest[8..])? }),
@@ -219,7 +222,7 @@ mod tests {
 
     fn any_message() -> impl Strategy<Value = Message> {
         prop_oneof![
-            any::<[u8; 32]>().prop_map(|roster_digest| Message::Hello { roster_digest }),
+            any::<([u8; 32], u64)>().prop_map(|(roster_digest, process)| Message::Hello { roster_digest, process }),
             Just(Message::Use),
             any::<u64>().prop_map(|date_ms| Message::Probe { date_ms }),
             any::<(u64, u64)>().prop_map(|(probe_ms, date_ms)| Message::Echo { probe_ms, date_ms }),
@@ -280,8 +283,8 @@ mod tests {
         codec().encode(frame, &mut wire).unwrap();
         assert_eq!(hex::encode(&wire), format!("0000002305{}0102", "aa".repeat(32)));
         wire.clear();
-        codec().encode(Message::Hello { roster_digest: [0xbb; 32] }, &mut wire).unwrap();
-        assert_eq!(hex::encode(&wire), format!("0000002101{}", "bb".repeat(32)));
+        codec().encode(Message::Hello { roster_digest: [0xbb; 32], process: 3 }, &mut wire).unwrap();
+        assert_eq!(hex::encode(&wire), format!("0000002901{}0000000000000003", "bb".repeat(32)));
         wire.clear();
         codec().encode(Message::Use, &mut wire).unwrap();
         codec().encode(Message::Probe { date_ms: 1 }, &mut wire).unwrap();

@@ -93,8 +93,9 @@ pub struct NetworkConfig {
     pub timing: Timing,
     /// The date, for [`LinkFacts`](crate::LinkFacts).
     pub clock: WallClock,
-    /// Seed of the jitter between attempts. Nodes should not share it; it need not be secret.
-    pub jitter_seed: u64,
+    /// Drawn at random by each process; not secret. Peers tell two processes of one key apart by it, and the jitter
+    /// between attempts comes from it.
+    pub process: u64,
 }
 
 /// Why a node could not be built.
@@ -128,7 +129,7 @@ pub struct Bound {
     limits: Limits,
     timing: Timing,
     clock: WallClock,
-    jitter_seed: u64,
+    process: u64,
 }
 
 /// Streams that a peer may open on one connection: ours, its pings, and some that are refused.
@@ -148,8 +149,8 @@ const QUIC_CONNECTION_BYTES: u32 = 3 << 20;
 impl NetworkConfig {
     /// A config with default bounds.
     #[must_use]
-    pub fn new(key: NodeKey, listen: Vec<Address>, clock: WallClock, jitter_seed: u64) -> Self {
-        Self { key, listen, limits: Limits::default(), timing: Timing::default(), clock, jitter_seed }
+    pub fn new(key: NodeKey, listen: Vec<Address>, clock: WallClock, process: u64) -> Self {
+        Self { key, listen, limits: Limits::default(), timing: Timing::default(), clock, process }
     }
 
     /// Binds every address. Must be called inside a tokio runtime.
@@ -174,8 +175,8 @@ impl NetworkConfig {
             let bound = tokio::time::timeout(self.timing.handshake_max, bound_addresses(&mut swarm, listener));
             addresses.extend(bound.await.unwrap_or_else(|late| Err(late.into())).map_err(failed)?);
         }
-        let Self { limits, timing, clock, jitter_seed, .. } = self;
-        Ok(Bound { own, swarm, addresses, limits, timing, clock, jitter_seed })
+        let Self { limits, timing, clock, process, .. } = self;
+        Ok(Bound { own, swarm, addresses, limits, timing, clock, process })
     }
 }
 
@@ -259,7 +260,7 @@ impl Bound {
                 own: self.own,
                 roster_digest: *book.roster_digest(),
                 timing: self.timing,
-                jitter_seed: self.jitter_seed,
+                process: self.process,
             },
             book,
         );

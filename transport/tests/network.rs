@@ -9,7 +9,10 @@ mod hostile;
 
 use bytes::Bytes;
 use cluster::{Kind, LANE, PATIENCE, book, eventually, id, key, listen, number, numbers, patient, spawn_all, start};
-use transport::{Address, Bound, Fault, Incoming, Lane, Limits, Links, SendError, Transport as _, WallClock};
+use transport::{
+    Address, Bound, Fault, Incoming, Lane, Limits, Links, NetworkConfig, PeerBook, PeerId, SendError, Transport as _,
+    WallClock,
+};
 
 async fn exchange_in_order(kind: Kind, seeds: std::ops::RangeInclusive<u8>) {
     let mut nodes = spawn_all(kind, seeds.clone(), Limits::default()).await;
@@ -273,8 +276,64 @@ async fn only_one_side_needs_an_address() {
     let (first, second) = (listen(1, Kind::Tcp).await, listen(2, Kind::Tcp).await);
     let mut entries: Vec<_> = book(0, [(1, &first), (2, &second)]).entries().cloned().collect();
     entries.iter_mut().filter(|entry| entry.id == id(2)).for_each(|entry| entry.addresses.clear());
-    let half = transport::PeerBook::new([0; 32], entries).expect("valid");
+    let half = PeerBook::new([0; 32], entries).expect("valid");
     let (mut first, mut second) = (start(first, &half), start(second, &half));
     first.up_with(id(2)).await;
     second.up_with(id(1)).await;
+}
+
+/// A node, another one that it dials, and a process of the other one's key that dials it. The first is the one that
+/// decides which connection is used, so it keeps the one that it has.
+struct Three {
+    first: cluster::Node,
+    second: cluster::Node,
+    again: Bound,
+    its_book: PeerBook,
+    name: PeerId,
+}
+
+impl Three {
+    async fn of(kind: Kind) -> Self {
+        let (small, large) = if id(1) < id(2) { (1, 2) } else { (2, 1) };
+        let (first, second) = (listen(small, kind).await, listen(large, kind).await);
+        let known = |addresses: &[Address]| {
+            let entries = [cluster::entry(small, addresses), cluster::entry(large, &[])];
+            PeerBook::new([0; 32], entries).expect("a valid book")
+        };
+        let both = book(0, [(small, &first), (large, &second)]);
+        let its_book = known(first.listen_addresses());
+        let config = cluster::config(large, kind, Limits::default(), WallClock::system());
+        let again = NetworkConfig { process: 99, ..config }.build().await.expect("a free port");
+        let (mut first, mut second) = (start(first, &both), start(second, &known(&[])));
+        first.up_with(id(large)).await;
+        second.up_with(id(small)).await;
+        Self { first, second, again, its_book, name: id(large) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_that_answer_under_one_name_are_seen() {
+    for kind in [Kind::Tcp, Kind::Quic] {
+        let Three { first, second: _lives, again, its_book, name } = Three::of(kind).await;
+        let links = first.network.links();
+        assert_eq!(links.link(name).expect("in the book").twins_at_ms, None);
+        let _copy = start(again, &its_book);
+        eventually(|| links.link(name).expect("in the book").twins_at_ms).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_is_started_anew_has_no_twin() {
+    for kind in [Kind::Tcp, Kind::Quic] {
+        let Three { mut first, second, again, its_book, name } = Three::of(kind).await;
+        let links = first.network.links();
+        drop(second);
+        let _again = start(again, &its_book);
+        first.down_with(name).await;
+        first.up_with(name).await;
+        let heard = || links.link(name).expect("in the book").heard_at_ms;
+        let began = heard();
+        eventually(|| heard().filter(|at| began.is_none_or(|began| *at > began + 1_000))).await;
+        assert_eq!(links.link(name).expect("in the book").twins_at_ms, None);
+    }
 }

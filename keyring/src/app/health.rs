@@ -83,6 +83,7 @@ impl Desk {
     fn node_facts(&self, look: &NodeLook) -> NodeFacts {
         NodeFacts {
             restraints: look.restraints.iter().map(|why| (why.clone(), why.text(|at| self.name_of(at)))).collect(),
+            twins: look.twins.iter().map(|peer| self.name_of(*peer)).collect(),
             asking: look.asking.iter().map(|(peer, (_, by))| (self.name_of(*peer), restore_name(*by))).collect(),
             fenced: look.fenced.iter().map(|peer| self.name_of(*peer)).collect(),
             has_auxiliary: look.has_auxiliary,

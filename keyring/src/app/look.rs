@@ -20,6 +20,8 @@ pub struct NodeLook {
     pub restraints: Vec<Restraint>,
     /// Peers of which two live copies were seen.
     pub fenced: Vec<PartyIndex>,
+    /// Peers under whose name two processes answer.
+    pub twins: Vec<PartyIndex>,
     /// Peers that ask to come back from a backup: as which incarnation, by which restore.
     pub asking: Vec<(PartyIndex, (u64, u64))>,
     /// Whether auxiliary data for ECDSA is in force.
@@ -88,6 +90,7 @@ impl NodeLook {
             present: node.present().clone(),
             restraints: node.restraints(),
             fenced: node.fenced(),
+            twins: node.twins(),
             asking: node.asking().collect(),
             has_auxiliary: node.has_auxiliary(),
             lanes,

@@ -49,6 +49,12 @@ impl Directory {
         self.peers.keys().copied()
     }
 
+    /// The place of a peer.
+    #[must_use]
+    pub fn place(&self, peer: PeerId) -> Option<PartyIndex> {
+        self.places.get(&peer).copied()
+    }
+
     /// The peer in a place.
     #[must_use]
     pub fn peer(&self, place: PartyIndex) -> Option<PeerId> {

@@ -153,9 +153,9 @@ async fn shaken(
     clock: Arc<dyn Clock>,
 ) -> BTreeMap<String, PeerFacts> {
     let Ok(book) = roster.book() else { return BTreeMap::new() };
-    let jitter_seed = rand::RngCore::next_u64(&mut ChaCha20Rng::from_entropy());
+    let process = rand::RngCore::next_u64(&mut ChaCha20Rng::from_entropy());
     let key = NodeKey::from_seed(identity.seed());
-    let mut network = NetworkConfig::new(key, Vec::new(), WallClock::new(move || clock.wall_ms()), jitter_seed);
+    let mut network = NetworkConfig::new(key, Vec::new(), WallClock::new(move || clock.wall_ms()), process);
     network.limits.body_bytes_max = config.limits.frame_bytes_max;
     let Ok(bound) = network.build().await else { return BTreeMap::new() };
     let mut network = bound.spawn(&book);

@@ -72,6 +72,8 @@ struct Peer {
     session: Option<Session>,
     heard_at: Millis,
     newcomer: Option<Newcomer>,
+    /// When the links last showed another process beside it.
+    twin_at: Option<Millis>,
     /// Incarnation and restore that ask for consent.
     asks: Option<(u64, u64)>,
 }
@@ -266,7 +268,8 @@ impl Grants {
                 self.is_dirty = true;
             }
         }
-        let is_doubled = peer.newcomer.is_some_and(|newcomer| now < newcomer.last_at + LEASE_MS);
+        let beside = [peer.newcomer.map(|newcomer| newcomer.last_at), peer.twin_at];
+        let is_doubled = beside.into_iter().flatten().any(|at| now < at + LEASE_MS);
         Ok(Said::Word(LeaseWord::Renewed { nonce, token: next, is_doubled }))
     }
 
@@ -283,6 +286,15 @@ impl Grants {
             }
         }
         true
+    }
+
+    pub(super) fn saw_twins(&mut self, party: PartyIndex, now: Millis) {
+        self.peers.entry(party).or_default().twin_at = Some(now);
+    }
+
+    /// Whether the links showed another process of that party within one lease.
+    pub(super) fn has_twin(&self, party: PartyIndex, now: Millis) -> bool {
+        self.peers.get(&party).and_then(|peer| peer.twin_at).is_some_and(|at| now < at + LEASE_MS)
     }
 
     /// The instance that waits for its party's other process to be silent.

@@ -85,6 +85,7 @@ impl Observer {
             | Event::Nonce(_)
             | Event::Journal { .. }
             | Event::Operator(..)
+            | Event::Twins(_)
             | Event::Leave => {}
         }
     }

@@ -23,6 +23,7 @@ impl Probe for Patient {
             restraints: Vec::new(),
             fenced: Vec::new(),
             asking: Vec::new(),
+            twins: Vec::new(),
             has_auxiliary: true,
             empty_lanes: Vec::new(),
             chains: Vec::new(),

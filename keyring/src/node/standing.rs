@@ -65,6 +65,17 @@ impl Node {
         }
     }
 
+    /// Peers under whose name two processes answer.
+    #[must_use]
+    pub fn twins(&self) -> Vec<PartyIndex> {
+        self.lease.twins(self.now)
+    }
+
+    pub(super) fn saw_twins(&mut self, peer: PartyIndex) {
+        let acts = self.lease.saw_twins(peer, self.now);
+        self.lease_acts(acts);
+    }
+
     /// Restores of peers that ask for this operator's consent: who, as which incarnation, by which restore.
     pub fn asking(&self) -> impl Iterator<Item = (PartyIndex, (u64, u64))> + '_ {
         self.lease.asking()

@@ -27,6 +27,7 @@ fn node() -> NodeFacts {
         restraints: Vec::new(),
         fenced: Vec::new(),
         asking: Vec::new(),
+        twins: Vec::new(),
         has_auxiliary: true,
         empty_lanes: Vec::new(),
         chains: vec![chain()],
@@ -204,5 +205,6 @@ fn what_restrains_the_process_is_named() {
     let restore = "8000-0000-0000-0001".to_owned();
     assert_eq!(of(Restraint::Consents { have: 1, need: 2, restore: restore.clone() }), ["restored"]);
     assert_eq!(with_node(|node| node.asking = vec![("bravo".to_owned(), restore)]), ["peer_restored"]);
+    assert_eq!(with_node(|node| node.twins = vec!["bravo".to_owned()]), ["peer_twins"]);
     assert_eq!(with_node(|node| node.fenced = vec!["bravo".to_owned()]), ["peer_fenced"]);
 }

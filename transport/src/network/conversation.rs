@@ -43,7 +43,7 @@ type Wire = Framed<Compat<Stream>, Codec>;
 #[derive(Debug)]
 pub(super) enum Report {
     /// The handshake is done.
-    Ready { peer: PeerId, connection: ConnectionId, dialer: Dialer },
+    Ready { peer: PeerId, connection: ConnectionId, dialer: Dialer, process: u64 },
     /// The conductor put this connection in use.
     Asked { peer: PeerId, connection: ConnectionId },
 }
@@ -110,6 +110,8 @@ impl Orders {
 pub(super) struct Conversation {
     pub(super) exchange: Arc<Exchange>,
     pub(super) roster_digest: [u8; 32],
+    /// The number that this process drew.
+    pub(super) process: u64,
     pub(super) handshake_max: Duration,
     pub(super) peer: PeerId,
     pub(super) connection: ConnectionId,
@@ -137,8 +139,8 @@ impl Conversation {
             return Fault::Malformed("a peer that is not in the book");
         };
         let mut wire = Framed::new(stream.compat(), Codec::for_hello());
-        let theirs = match timeout(self.handshake_max, self.greet(&mut wire)).await {
-            Ok(Ok(roster_digest)) => roster_digest,
+        let (theirs, process) = match timeout(self.handshake_max, self.greet(&mut wire)).await {
+            Ok(Ok(hello)) => hello,
             Ok(Err(fault)) => return fault,
             Err(_) => return Fault::Silent,
         };
@@ -154,17 +156,17 @@ impl Conversation {
             Ok(Err(fault)) => return fault,
             Err(_) => return Fault::Silent,
         }
-        let ready = Report::Ready { peer: self.peer, connection: self.connection, dialer: self.dialer };
+        let ready = Report::Ready { peer: self.peer, connection: self.connection, dialer: self.dialer, process };
         // The driver outlives its conversations; should it be gone, the stream ends as well.
         let _ = self.reports.send(ready).await;
         self.exchange_frames(peer, wire).await
     }
 
-    /// Says hello, and gives the roster digest of the other side.
-    async fn greet(&self, wire: &mut Wire) -> Result<[u8; 32], Fault> {
-        wire.send(Message::Hello { roster_digest: self.roster_digest }).await?;
+    /// Says hello, and gives the roster digest and the process of the other side.
+    async fn greet(&self, wire: &mut Wire) -> Result<([u8; 32], u64), Fault> {
+        wire.send(Message::Hello { roster_digest: self.roster_digest, process: self.process }).await?;
         match next_message(wire).await? {
-            Message::Hello { roster_digest } => Ok(roster_digest),
+            Message::Hello { roster_digest, process } => Ok((roster_digest, process)),
             _ => Err(Fault::Malformed("a message before the hello")),
         }
     }

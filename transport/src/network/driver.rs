@@ -32,7 +32,8 @@ pub(super) struct Terms {
     pub(super) own: PeerId,
     pub(super) roster_digest: [u8; 32],
     pub(super) timing: Timing,
-    pub(super) jitter_seed: u64,
+    /// The number that this process drew; also the seed of the jitter between attempts.
+    pub(super) process: u64,
 }
 
 pub(super) struct Driver {
@@ -66,7 +67,14 @@ struct Running {
     alive_at: Instant,
     /// Why the driver ended it, if it did and if there is somebody to blame.
     fault: Option<Fault>,
+    /// The process at the other end, once its handshake is done.
+    process: Option<u64>,
+    /// Pings in a row that it answered while another process of the peer had a connection too.
+    beside: u32,
 }
+
+/// Of so many pings in a row each of two processes must have answered: one of them was sent after both were there.
+const PINGS_SIDE_BY_SIDE: u32 = 2;
 
 /// Reports that wait for the driver; a conversation that finds no room waits.
 const REPORTS_MAX: usize = 64;
@@ -76,7 +84,7 @@ impl Driver {
         let mut driver = Self {
             swarm,
             exchange,
-            random: ChaCha8Rng::seed_from_u64(terms.jitter_seed),
+            random: ChaCha8Rng::seed_from_u64(terms.process),
             terms,
             seats: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -186,6 +194,7 @@ impl Driver {
         let conversation = Conversation {
             exchange: Arc::clone(&self.exchange),
             roster_digest: self.terms.roster_digest,
+            process: self.terms.process,
             handshake_max: self.terms.timing.handshake_max,
             peer,
             connection,
@@ -194,7 +203,10 @@ impl Driver {
             orders: Arc::clone(&orders),
             reports: self.reports.0.clone(),
         };
-        self.running.insert(connection, Running { peer, orders, alive_at: Instant::now(), fault: None });
+        self.running.insert(
+            connection,
+            Running { peer, orders, alive_at: Instant::now(), fault: None, process: None, beside: 0 },
+        );
         self.conversations.spawn(conversation.run(stream));
     }
 
@@ -203,11 +215,14 @@ impl Driver {
         let (peer, connection) = match report {
             Report::Ready { peer, connection, .. } | Report::Asked { peer, connection } => (peer, connection),
         };
-        let Some(seat) = self.seats.get_mut(&peer).filter(|_| self.running.contains_key(&connection)) else {
+        let (Some(seat), Some(talk)) = (self.seats.get_mut(&peer), self.running.get_mut(&connection)) else {
             return;
         };
         let actions = match report {
-            Report::Ready { dialer, .. } => seat.link.ready(connection, dialer),
+            Report::Ready { dialer, process, .. } => {
+                talk.process = Some(process);
+                seat.link.ready(connection, dialer)
+            }
             Report::Asked { .. } => seat.link.asked(connection),
         };
         self.act(peer, actions);
@@ -275,9 +290,28 @@ impl Driver {
         }
         if let Some(talk) = self.running.get_mut(&event.connection) {
             talk.alive_at = Instant::now();
-            if self.seats.get(&peer).and_then(|seat| seat.link.in_use()) == Some(event.connection) {
-                talk.orders.probe();
-            }
+            self.look_for_a_twin(peer, event.connection, now_ms);
+        }
+        let in_use = self.seats.get(&peer).and_then(|seat| seat.link.in_use()) == Some(event.connection);
+        if let Some(talk) = self.running.get(&event.connection).filter(|_| in_use) {
+            talk.orders.probe();
+        }
+    }
+
+    /// A ping was answered: do two processes answer under the peer's name? A process that was started anew answers alone;
+    /// what the former one left is a dead connection.
+    fn look_for_a_twin(&mut self, peer: PeerId, connection: ConnectionId, now_ms: u64) {
+        let Some(process) = self.running.get(&connection).and_then(|talk| talk.process) else { return };
+        let others = self.running.iter().filter(|(other, talk)| **other != connection && talk.peer == peer);
+        let twin =
+            others.filter_map(|(_, talk)| Some((talk.process?, talk.beside))).find(|(other, _)| *other != process);
+        let Some(talk) = self.running.get_mut(&connection) else { return };
+        talk.beside = if twin.is_some() { talk.beside.saturating_add(1) } else { 0 };
+        if talk.beside >= PINGS_SIDE_BY_SIDE
+            && twin.is_some_and(|(_, beside)| beside >= PINGS_SIDE_BY_SIDE)
+            && let Some(peer) = self.exchange.peer(peer)
+        {
+            peer.note(|facts| facts.twins_at_ms = Some(now_ms));
         }
     }
 

@@ -103,15 +103,22 @@ impl Raw {
     }
 }
 
+/// Roster digest and a process's number.
+fn hello() -> [u8; 40] {
+    let mut hello = [DIGEST; 40];
+    hello[32..].copy_from_slice(&7u64.to_be_bytes());
+    hello
+}
+
 async fn send_hello(stream: &mut Stream) {
-    send(stream, 1, &[DIGEST; 32]).await;
+    send(stream, 1, &hello()).await;
 }
 
 async fn read_hello(stream: &mut Stream) {
-    let mut hello = [0; 4 + 33];
+    let mut hello = [0; 4 + 41];
     patient(stream.read_exact(&mut hello)).await.expect("a hello");
-    assert_eq!(hello[..5], [0, 0, 0, 33, 1]);
-    assert_eq!(hello[5..], [DIGEST; 32]);
+    assert_eq!(hello[..5], [0, 0, 0, 41, 1]);
+    assert_eq!(hello[5..37], [DIGEST; 32]);
 }
 
 /// Lets the node measure the round trip, without which it does not go on.
@@ -241,13 +248,13 @@ async fn before_the_hello_even_a_short_frame_is_oversized() {
     closed(stream).await;
     let links = first.network.links();
     let facts = eventually(|| links.link(id(3)).filter(|facts| facts.fault.is_some())).await;
-    assert_eq!(facts.fault, Some(Fault::Oversized { claimed: 42, bound: 33 }));
+    assert_eq!(facts.fault, Some(Fault::Oversized { claimed: 42, bound: 41 }));
     is_undisturbed(&first, &mut second).await;
 }
 
 #[tokio::test]
 async fn malformed_frames_close_the_connection_and_disturb_nobody() {
-    let hello = [DIGEST; 32];
+    let hello = hello();
     let cases: [(&str, u8, &[u8]); 5] = [
         ("a message of an unknown kind", 9, b"?"),
         ("a message of a wrong length", 5, &[1; 31]),
@@ -302,7 +309,7 @@ async fn a_member_with_another_roster_cannot_hide_it_by_staying_silent() {
     let (first, mut second) = two_and_an_absent_member(Kind::Tcp).await;
     let mut member = Raw::dial(3, &first, 1);
     let mut stream = member.open().await.expect("a member may open a stream");
-    send(&mut stream, 1, &[9; 32]).await;
+    send(&mut stream, 1, &[9; 40]).await;
     read_hello(&mut stream).await;
     let links = first.network.links();
     // The stream stays open on the member's side; the node waits only so long.
