@@ -665,3 +665,21 @@ fn what_may_have_been_forgotten_is_sent_as_stored_and_never_signed_anew() {
     desk.outbox.keep_out(None);
     assert!(!desk.read(closed).entries.is_empty());
 }
+
+#[test]
+fn what_a_lost_memory_had_signed_may_still_land_and_halts_nothing() {
+    let mut desk = Desk::new();
+    let lost: Vec<SignedTx> = (0..2).map(|_| desk.submits().1).collect();
+    // A restored party: the disk is new, its peers have heard of sequences 5 and 6.
+    desk.store = MemoryStore::new(2);
+    desk.restarts();
+    desk.outbox.keep_out(Some(6));
+    let new = desk.ask();
+    for tx in &lost {
+        assert!(sent(&desk.read(new)).is_empty(), "not before the past is settled");
+        assert_eq!(desk.chain.broadcast(tx), Hint::Taken);
+        desk.block();
+    }
+    let moves = desk.read(new);
+    assert_eq!((desk.outbox.halted(), Says::of(&sent(&moves)[0]).sequence), (None, 7), "the past is settled");
+}

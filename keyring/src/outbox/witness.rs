@@ -66,7 +66,9 @@ impl Outbox {
         }
         let Some(next) = self.next else { return Some(Claim::Begins(shown)) };
         if shown > next {
-            return Some(Claim::Moved);
+            // What this party signed before it lost its memory moves the account as well.
+            let is_own_past = self.slots.is_empty() && self.gate.keep_out.is_some_and(|bound| shown <= bound + 1);
+            return Some(if is_own_past { Claim::Begins(shown) } else { Claim::Moved });
         }
         if let Some(slot) = self.slot_of(decree) {
             let names_us = reading.standing().names(account);
