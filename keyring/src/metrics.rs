@@ -113,6 +113,7 @@ pub(crate) struct Controllers {
     in_flight: Gauges<1>,
     waiting: Gauges<1>,
     halted: Gauges<1>,
+    balance: Gauges<1>,
     pub(crate) broadcasts: Counters<2>,
     pub(crate) dead: Counters<1>,
 }

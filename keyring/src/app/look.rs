@@ -63,6 +63,8 @@ pub struct ChainLook {
     pub forked: Option<String>,
     /// What else the controller would have a person look at.
     pub warnings: Vec<String>,
+    /// What the account held when it was last read, in urock.
+    pub balance_urock: Option<u128>,
     /// Why nothing is published, in words; empty when answers go out.
     pub why_silent: String,
     /// Whether the last broadcast was refused for lack of funds.
@@ -129,6 +131,7 @@ impl ChainLook {
             halted: outbox.halted().map(ToString::to_string),
             forked: outbox.forked().map(str::to_owned),
             warnings: outbox.warnings(),
+            balance_urock: outbox.balance(),
             why_silent: outbox.why_silent(),
             is_out_of_funds: outbox.is_out_of_funds(),
             is_over_ceiling: outbox.is_over_ceiling(),

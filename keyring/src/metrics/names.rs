@@ -225,6 +225,7 @@ fn controllers(c: &mut Catalogue) -> Controllers {
         in_flight: c.gauge(about("controller_in_flight", "", "Account sequences taken whose fate is not known", "above 0 without change for 10 min"), ["chain"]),
         waiting: c.gauge(about("controller_waiting", "", "Answers that wait for their turn, for a sequence, or for their sequence's fate", "above 0 without change for 10 min"), ["chain"]),
         halted: c.gauge(about("controller_halted", "", "1 while the controller stands still because the account moved without it", "1"), ["chain"]),
+        balance: c.gauge(about("controller_balance_urock", "urock", "What the account held when it was last read", "below the cost of a day's answers"), ["chain"]),
         broadcasts: c.counter(
             about("broadcasts", "", "What nodes of the chain said of a transaction: `taken`, `known`, `refused`, or nothing (`unknown`)", "`refused` rising"),
             ["chain", "hint"],

@@ -70,7 +70,8 @@ impl Metrics {
             gauge.forget();
         }
         let by_chain = [&self.chains.height, &self.chains.block_age];
-        let controllers = [&self.controllers.in_flight, &self.controllers.waiting, &self.controllers.halted];
+        let controllers = &self.controllers;
+        let controllers = [&controllers.in_flight, &controllers.waiting, &controllers.halted, &controllers.balance];
         by_chain.into_iter().chain(controllers).for_each(super::Gauges::forget);
         let Some(node) = &snapshot.node else { return };
 
@@ -95,6 +96,9 @@ impl Metrics {
             self.controllers.in_flight.set([id], number(chain.in_flight as u64));
             self.controllers.waiting.set([id], number(chain.waiting as u64));
             self.controllers.halted.set([id], flag(chain.halted.is_some()));
+            if let Some(balance) = chain.balance_urock {
+                self.controllers.balance.set([id], balance as f64);
+            }
         }
     }
 
