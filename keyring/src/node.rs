@@ -9,7 +9,9 @@
 //! | `node/agree.rs` | decrees: what peers say, turns, runs, decisions |
 //! | `node/view.rs` | what a decree may ask of the node ([`crate::agreement::Rules`]) |
 //! | `node/stock.rs` | shelf keys and auxiliary data |
-//! | `node/chain.rs` | sightings, publication, what became of requests |
+//! | `node/events.rs` | what it is told, and what it orders |
+//! | `node/chain.rs` | sightings, and what became of requests |
+//! | `node/publish.rs` | decided answers and the controllers that carry them |
 //! | `node/standing.rs` | the lease: which process is heard, when this one may act |
 //! | `node/recover.rs` | the node as its store remembers it |
 //! | `node/shown.rs` | what it shows of its chains and of what it threw away |
@@ -17,7 +19,9 @@
 
 mod agree;
 mod chain;
+mod events;
 mod memory;
+mod publish;
 mod recover;
 mod shown;
 mod standing;
@@ -27,10 +31,11 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chain_client::{Height, Hint, KeyringFacts, LowWater, Reading, Request, RequestId, SignedTx, Standing, TxHash};
-use mpc_core::{AuxInfo, Commitments, KeyId, KeyShare, Partial, PartyIndex, Payload, Possession, SessionId, Suite};
+use chain_client::{Height, KeyringFacts, LowWater};
+use mpc_core::{Commitments, KeyId, PartyIndex, SessionId, Suite};
 
 pub use self::chain::decree_of;
+pub use self::events::{ChainNews, ChainSetup, Effects, Event, Level, Note, Order, Priority, RunNews, RunOrder, Setup};
 use self::memory::Memory;
 pub use self::memory::Records;
 pub use self::recover::{RecoverError, cursor};
@@ -38,14 +43,14 @@ pub use self::shown::{ChainShown, Dropped};
 pub use self::standing::{REMEMBERED, Word, incarnation};
 use self::stock::Stock;
 pub use self::stock::{auxiliary_key, first_counters};
-use crate::admission::{Job, Sighting};
+use crate::admission::Job;
 use crate::agreement::clock::{GAP_ASSUMED_MS, Millis};
 use crate::agreement::{Audience, Decree, Surroundings};
 use crate::committee::Committee;
 use crate::decree::DecreeId;
-use crate::lease::{Held, Lease, Process};
+use crate::lease::Lease;
 use crate::message::{Attachment, Content, Envelope, Packet};
-use crate::outbox::{Outbox, Pen};
+use crate::outbox::Outbox;
 use crate::request::RequestRecord;
 use crate::shelf::Shelf;
 use crate::store::Entry;
@@ -54,287 +59,6 @@ use crate::store::Entry;
 const EARLY_DECREES_MAX: usize = 256;
 /// Packets kept for each of these.
 const EARLY_PACKETS_MAX: usize = 192;
-
-/// What a node is: fixed while it runs.
-pub struct Setup {
-    /// This party's place.
-    pub me: PartyIndex,
-    /// This process: its boot counter was raised durably a moment ago, its instance number drawn.
-    pub process: Process,
-    /// The roster in force.
-    pub committee: Arc<Committee>,
-    /// Free keys that each lane keeps, by curve; a curve that is not named gets none.
-    pub keys_per_lane: BTreeMap<Suite, usize>,
-    /// Interactive ECDSA runs that this party leads or computes at a time: `max(1, cores − 1)`.
-    pub slots: usize,
-    /// Open requests worked on at a time; more wait in the chain's own list.
-    pub live_max: usize,
-    /// One entry per chain and keyring served.
-    pub chains: Vec<ChainSetup>,
-}
-
-/// A keyring on a chain, and this party's account there.
-pub struct ChainSetup {
-    /// Chain id.
-    pub chain: String,
-    /// Keyring address.
-    pub keyring: String,
-    /// Key ids that need no owner (law 4).
-    pub reserved: Vec<u64>,
-    /// How many endpoints the chain is read through.
-    pub endpoints: usize,
-    /// Signs this party's transactions.
-    pub pen: Arc<dyn Pen + Send + Sync>,
-}
-
-/// News for a node.
-#[derive(Debug)]
-pub enum Event {
-    /// Time passed.
-    Tick,
-    /// A peer's link came up; its round trip in milliseconds, as far as known.
-    LinkUp(PartyIndex, Millis),
-    /// A peer's link broke.
-    LinkDown(PartyIndex),
-    /// A peer, or this party itself, said something.
-    Packet(Box<Packet>),
-    /// News of a run.
-    Run(SessionId, RunNews),
-    /// A share was read back from disk, unsealed and proved.
-    Proved(KeyId, Possession),
-    /// News of a chain.
-    Chain(String, ChainNews),
-    /// Whether safe primes for a run of auxiliary data are at hand.
-    Primes(bool),
-    /// Fresh chance, drawn when [`Order::Draw`] was carried out.
-    Nonce(u64),
-    /// What the journal held where [`Order::ShowJournal`] asked; `None` if it does not reach there.
-    Journal {
-        /// Who asked.
-        peer: PartyIndex,
-        /// In which hello.
-        nonce: u64,
-        /// Position and hash.
-        held: Option<Held>,
-    },
-    /// An operator decides about a peer.
-    Operator(PartyIndex, Word),
-    /// Two processes answered side by side under this peer's name.
-    Twins(PartyIndex),
-    /// The process is about to end: it says goodbye and nothing after it.
-    Leave,
-}
-
-/// What a run reports.
-#[derive(Debug)]
-pub enum RunNews {
-    /// It waits for a core.
-    Queued,
-    /// It entered a round.
-    Round(u16),
-    /// A signing run: this party's part, and the public commitments that judge the others'.
-    Signed(Partial, Commitments),
-    /// A key generation.
-    Key(Box<KeyShare>),
-    /// Auxiliary data.
-    Auxiliary(Box<AuxInfo>),
-    /// It stopped without result.
-    Failed {
-        /// Who is to blame, where that can be known.
-        culprits: Vec<PartyIndex>,
-        /// In words.
-        reason: String,
-    },
-}
-
-/// What a chain's shell reports.
-#[derive(Debug)]
-pub enum ChainNews {
-    /// A new final block.
-    Head {
-        /// Its height.
-        height: Height,
-        /// Its hash: two nodes that show one height with two hashes follow two chains.
-        hash: [u8; 32],
-    },
-    /// The keyring as the chain shows it.
-    Keyring {
-        /// At this height.
-        height: Height,
-        /// How it stands.
-        facts: KeyringFacts,
-    },
-    /// What this party's account holds, in urock.
-    Balance(u128),
-    /// Whether the endpoints follow two chains, in words.
-    Fork(Option<String>),
-    /// All open requests of the keyring at one height.
-    Open {
-        /// That height.
-        height: Height,
-        /// Requests, parents and children included.
-        requests: Vec<Request>,
-        /// Whether these are all.
-        complete: bool,
-        /// Where the next scan may start.
-        low_water: LowWater,
-    },
-    /// A request with what judging it needs.
-    Seen(Box<Sighting>),
-    /// Examining a request failed; it is examined again when it is next seen.
-    Unseen(DecreeId),
-    /// Account and request read together.
-    Reading(DecreeId, Box<Reading>),
-    /// The same from every endpoint that could be reached.
-    Testimony(DecreeId, Vec<Reading>),
-    /// A request read alone.
-    Standing(DecreeId, Height, Box<Standing>),
-    /// What a node said of a broadcast.
-    Hint {
-        /// The account sequence of the transaction.
-        sequence: u64,
-        /// What was said.
-        hint: Hint,
-    },
-    /// What became of the transactions of a dead sequence, for a person.
-    Explained {
-        /// Whose answer they carried.
-        decree: DecreeId,
-        /// How much it matters.
-        level: Level,
-        /// In words.
-        text: String,
-    },
-    /// An operator lets a controller that stands still go on at this sequence.
-    Resume(u64),
-}
-
-/// What a node orders once its entries are durable.
-#[derive(Debug)]
-pub enum Order {
-    /// Sign and send; to [`Audience::All`] includes this party itself.
-    Say {
-        /// To whom.
-        to: Audience,
-        /// What.
-        content: Content,
-        /// What goes beside it.
-        attachment: Box<Attachment>,
-    },
-    /// Begin a run.
-    Start {
-        /// Its name; its lane, too.
-        session: SessionId,
-        /// What it does.
-        run: RunOrder,
-        /// Earliest first.
-        priority: Priority,
-    },
-    /// Give a run up.
-    Stop(SessionId),
-    /// Read the share back, unseal it and prove it: [`Event::Proved`].
-    Prove(KeyId, [u8; 32]),
-    /// Find out what judging this request needs: [`ChainNews::Seen`] or [`ChainNews::Unseen`].
-    Examine {
-        /// Its decree.
-        decree: DecreeId,
-        /// As the scan showed it.
-        request: Box<Request>,
-        /// At this height it was shown.
-        at: Height,
-        /// At this height it was not there yet.
-        absent_at: Option<Height>,
-    },
-    /// Read account and request of one endpoint at one height: [`ChainNews::Reading`].
-    ReadTogether(DecreeId, RequestId),
-    /// The same from every endpoint: [`ChainNews::Testimony`].
-    Confirm(DecreeId, RequestId),
-    /// Read a request: [`ChainNews::Standing`].
-    ReadStanding(DecreeId, RequestId),
-    /// Find out what became of transactions: [`ChainNews::Explained`].
-    Explain(DecreeId, Vec<TxHash>),
-    /// Send signed bytes: [`ChainNews::Hint`].
-    Broadcast(String, SignedTx),
-    /// Draw a nonce from the system, now: [`Event::Nonce`].
-    Draw,
-    /// Read the journal's hash at a position: [`Event::Journal`].
-    ShowJournal {
-        /// Who asks.
-        peer: PartyIndex,
-        /// In which hello.
-        nonce: u64,
-        /// Where.
-        position: u64,
-    },
-    /// Something a person may want to know.
-    Note(Note),
-}
-
-/// What a run does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RunOrder {
-    /// A nonce for one payload, by these signers.
-    Sign {
-        /// The key.
-        key: KeyId,
-        /// Exactly `t`, ascending.
-        signers: Vec<PartyIndex>,
-        /// What is signed.
-        payload: Payload,
-        /// Counter of the auxiliary data, for ECDSA.
-        auxiliary: Option<u64>,
-    },
-    /// A key for the shelf.
-    Key(Suite),
-    /// The roster's auxiliary data.
-    Auxiliary,
-}
-
-/// Who computes first: live requests by deadline, ties by request; then stock.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// A live request that costs microseconds (EdDSA): it never waits behind one that costs half a second.
-    Light(Height, DecreeId),
-    /// A live request.
-    Request(Height, DecreeId),
-    /// A shelf key.
-    Key(u64),
-    /// Auxiliary data.
-    Auxiliary,
-}
-
-/// For the log, by level and with the decree it concerns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// How much it matters.
-    pub level: Level,
-    /// Which request.
-    pub decree: Option<DecreeId>,
-    /// In words; never holds payloads, shares or nonces.
-    pub text: String,
-}
-
-/// How much a note matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// A person must act.
-    Alarm,
-    /// The cluster heals itself.
-    Warn,
-    /// A request changed state.
-    Info,
-    /// For developers.
-    Debug,
-}
-
-/// Entries first, orders after.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// One durable write.
-    pub entries: Vec<Entry>,
-    /// Carried out in order once it is durable.
-    pub orders: Vec<Order>,
-}
 
 /// A request that is being answered here.
 pub struct Live {
