@@ -13,6 +13,7 @@
 //! | [`tx`] | signed bytes, pure |
 //! | [`fee`] | gas by record size, and its price |
 //! | [`wallet`] | addresses on this chain and others |
+//! | [`zrsign`] | the zrSign contracts on EVM chains, pure |
 //! | [`submission`] | signed transactions, hints, receipts |
 //!
 //! The facts all of this relies on stand in `docs/zrchain.md`.
@@ -31,6 +32,7 @@ pub mod submission;
 pub mod tx;
 pub mod wallet;
 pub mod zrchain;
+pub mod zrsign;
 
 pub use account::{AccountError, PartyAccount};
 pub use answer::{Answer, AnswerError, Question};
