@@ -25,7 +25,7 @@ use chain_client::{RequestId, Status};
 use crew::Crew;
 use customer::Customer;
 use devnet::server::ChainHandle;
-use ground::Terms;
+use ground::{CHAIN, Terms};
 use rand::Rng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha20Rng;
@@ -103,6 +103,19 @@ async fn honest_round(crew: &mut Crew, customer: &Customer, keys: &Keys) -> Dura
     took
 }
 
+/// What each party knows of requests that were not answered, and what its log says of them.
+async fn tell_why(crew: &Crew, ids: &[RequestId]) {
+    for party in 0..usize::from(TERMS.of) {
+        for id in ids {
+            let name = format!("{CHAIN}/{}", id.to_string().replace('-', "/"));
+            println!("--- party {party}, {name}: {:?}", crew.why(party, &name).await);
+            let text = crew.log_text(party);
+            let about = text.lines().filter(|line| line.contains(&name) || line.contains("may act"));
+            about.for_each(|line| println!("    {line}"));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_of_five_are_killed_in_every_round_and_every_request_is_answered_once() {
     let (rounds, seed) = (setting("KEYRING_ROUNDS", 5), setting("KEYRING_SEED", 1));
@@ -149,7 +162,11 @@ async fn two_of_five_are_killed_in_every_round_and_every_request_is_answered_onc
             outcomes.len(),
             took.as_secs_f64()
         );
-        assert!(lost.is_empty(), "round {round}, KEYRING_SEED={seed}: {lost:#?}");
+        if !lost.is_empty() {
+            let ids: Vec<RequestId> = lost.iter().map(|request| request.id).collect();
+            tell_why(&crew, &ids).await;
+            panic!("round {round}, KEYRING_SEED={seed}: {ids:?} were not answered in time");
+        }
         // No sequence is lost: everybody's transactions have landed, and nothing waits behind a gap.
         crew.until_settled().await;
         answered += outcomes.len();
