@@ -13,9 +13,9 @@ pub enum Act {
     SayDurably(PartyIndex, LeaseWord),
     /// Write what is to be remembered.
     Remember,
-    /// Draw a fresh nonce and bring it to [`Lease::nonce`].
+    /// Draw a fresh nonce and bring it to [`super::Lease::nonce`].
     Draw,
-    /// Show what the journal held at this position, in a hello of this nonce: [`Lease::show`].
+    /// Show what the journal held at this position, in a hello of this nonce: [`super::Lease::show`].
     Show(PartyIndex, u64, u64),
     /// A person must act.
     Alarm(String),
