@@ -301,7 +301,7 @@ mod tests {
         let error = codec().decode(&mut source).unwrap_err();
         assert!(matches!(error, WireError::Oversized { claimed: 0xffff_ffff, bound: 133 }));
         let mut frame = BytesMut::from(&[0, 0, 0, 42][..]);
-        assert!(matches!(Codec::for_hello().decode(&mut frame), Err(WireError::Oversized { bound: 33, .. })));
+        assert!(matches!(Codec::for_hello().decode(&mut frame), Err(WireError::Oversized { bound: 41, .. })));
     }
 
     #[test]
