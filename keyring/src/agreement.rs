@@ -276,6 +276,10 @@ impl Decree {
     /// Begins: at a fresh request the first turn; after a restart, what was said is said again as it was.
     pub fn open(&mut self, rules: &dyn Rules, around: Surroundings<'_>) -> Vec<Act> {
         let mut acts = Vec::new();
+        // First: it may replace what is stored, and only what the disk holds after this write may be said.
+        if let Some((_, packet)) = self.kept.take_if(|_| !self.restrained) {
+            acts.extend(self.hear(&packet, rules, around));
+        }
         if self.record.decided.is_some() {
             return acts;
         }
@@ -284,7 +288,8 @@ impl Decree {
             self.say(&mut acts, Audience::All, self.current_ballot(), Statement::Ask);
         } else if self.record.promised.is_some() {
             self.say(&mut acts, Audience::All, self.current_ballot(), Statement::Ask);
-            if let Some((ballot, _)) = self.record.entered
+            if let Some((ballot, session)) = self.record.entered
+                && self.live_session() != Some(session)
                 && self.record.joined.as_ref().is_none_or(|joined| joined.ballot < ballot)
             {
                 // The run died with the process; its nonces are gone and its session is never entered again.
@@ -292,9 +297,6 @@ impl Decree {
             }
         } else {
             self.turn(rules, around, &mut acts);
-        }
-        if let Some((_, packet)) = self.kept.take_if(|_| !self.restrained) {
-            acts.extend(self.hear(&packet, rules, around));
         }
         acts
     }
