@@ -49,7 +49,7 @@ use crate::agreement::{Audience, Decree, Surroundings};
 use crate::committee::Committee;
 use crate::decree::DecreeId;
 use crate::lease::Lease;
-use crate::message::{Attachment, Content, Envelope, Packet};
+use crate::message::{Attachment, Content, Envelope, Packet, Statement};
 use crate::outbox::Outbox;
 use crate::request::RequestRecord;
 use crate::shelf::Shelf;
@@ -152,7 +152,21 @@ impl Node {
     /// Everything decided since the last call. Append the entries, call [`Self::committed`], then carry the orders out.
     #[must_use]
     pub fn take_effects(&mut self) -> Effects {
-        std::mem::take(&mut self.effects)
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.orders.retain(|order| !self.is_superseded(order));
+        effects
+    }
+
+    /// Whether a join or an accept was replaced by a higher ballot's before it was said: the disk will not hold it any
+    /// more when the write is done, so it stays unsaid.
+    fn is_superseded(&self, order: &Order) -> bool {
+        let Order::Say { content: Content::Decree { decree, ballot, statement }, .. } = order else { return false };
+        let Some(record) = self.live.get(decree).map(|live| live.decree.record()) else { return false };
+        match statement {
+            Statement::Join { .. } => record.joined.as_ref().is_some_and(|joined| joined.ballot > *ballot),
+            Statement::Accept { .. } => record.accepted.as_ref().is_some_and(|accepted| accepted.ballot > *ballot),
+            _ => false,
+        }
     }
 
     /// The entries of the last effects are durable.
