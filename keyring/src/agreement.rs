@@ -362,12 +362,17 @@ impl Decree {
             }
             Statement::Decided { .. } => self.on_decided(&packet.attachment, rules, &mut acts),
             Statement::Ask => self.repeat(Audience::One(envelope.from), &mut acts),
-            Statement::Prepare | Statement::Propose(_) => {
+            Statement::Prepare | Statement::Propose(_) if envelope.from == ballot.leader => {
                 if self.kept.as_ref().is_none_or(|(kept, _)| *kept <= ballot) {
                     self.kept = Some((ballot, packet.clone()));
                 }
             }
-            Statement::Promise { .. } | Statement::Unable | Statement::Queued | Statement::Working(_) => {}
+            Statement::Prepare
+            | Statement::Propose(_)
+            | Statement::Promise { .. }
+            | Statement::Unable
+            | Statement::Queued
+            | Statement::Working(_) => {}
         }
         acts
     }

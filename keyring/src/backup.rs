@@ -35,6 +35,8 @@ pub const SELECTION: Selection<'static> = Selection { tables: &TABLES, wants: &w
 
 /// Stands in a store while a restore fills it.
 const UNFINISHED: &[u8] = b"restoring";
+/// Highest incarnation: the counters that begin with it must have room above them.
+const INCARNATION_MAX: u64 = 1 << 20;
 /// Entries in one write of a restore.
 const ENTRIES: usize = 1_024;
 
@@ -71,7 +73,7 @@ pub enum RestoreError {
     #[error("the backup's {0} does not decode: it was written by a newer program")]
     Record(&'static str),
     /// The incarnation that was asked for is no later one.
-    #[error("incarnation {asked} is not later than the backup's own, {own}")]
+    #[error("incarnation {asked} is not later than the backup's own, {own}, or above {INCARNATION_MAX}")]
     Incarnation {
         /// That one.
         asked: u64,
@@ -111,8 +113,8 @@ pub fn restore(
         into.append(&entries)?;
     }
     let own = remembered.incarnation.number;
-    let incarnation = asked.unwrap_or(own + 1);
-    if incarnation <= own {
+    let incarnation = asked.unwrap_or(own.saturating_add(1));
+    if incarnation <= own || incarnation > INCARNATION_MAX {
         return Err(RestoreError::Incarnation { asked: incarnation, own });
     }
     remembered.incarnation = crate::lease::Incarnation { number: incarnation, restore, forgotten: None };
@@ -224,6 +226,7 @@ mod tests {
         assert_eq!(again(None).unwrap().incarnation, 2);
         assert_eq!(again(Some(9)).unwrap().incarnation, 9);
         assert!(matches!(again(Some(1)), Err(RestoreError::Incarnation { asked: 1, own: 1 })));
+        assert!(matches!(again(Some(u64::MAX)), Err(RestoreError::Incarnation { asked: u64::MAX, own: 1 })));
     }
 
     #[test]

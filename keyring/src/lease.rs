@@ -525,6 +525,12 @@ impl Lease {
         done.then(|| if self.held.is_known() && !was_known { self.first_lease() } else { Vec::new() })
     }
 
+    /// Whether [`Self::consent`] would be taken.
+    #[must_use]
+    pub fn may_consent(&self, peer: PartyIndex, restore: u64) -> bool {
+        self.grants.may_consent(peer, restore).is_some()
+    }
+
     /// An operator lets a peer come back from its backup. `false` if no restore asks by that number, or another one has
     /// this party's consent.
     pub fn consent(&mut self, peer: PartyIndex, restore: u64) -> bool {

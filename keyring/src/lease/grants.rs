@@ -205,16 +205,21 @@ impl Grants {
         self.peers.iter().filter_map(|(party, peer)| Some((*party, peer.asks?)))
     }
 
+    /// The incarnation that a consent would be to, if it may be given.
+    pub(super) fn may_consent(&self, party: PartyIndex, restore: u64) -> Option<u64> {
+        let peer = self.peers.get(&party)?;
+        let (incarnation, _) = peer.asks.filter(|(_, asks)| *asks == restore)?;
+        let given = peer.memory.as_ref().and_then(|memory| memory.consent);
+        let is_taken = given.is_some_and(|(given, to)| given > incarnation || (given == incarnation && to != restore));
+        (!is_taken).then_some(incarnation)
+    }
+
     /// The operator consents to the restore that asks. The incarnation's number, or `None`: nobody asks by that name, or
     /// another restore of this incarnation has the consent already.
     pub(super) fn consent(&mut self, party: PartyIndex, restore: u64) -> Option<u64> {
+        let incarnation = self.may_consent(party, restore)?;
         let peer = self.peers.get_mut(&party)?;
-        let (incarnation, _) = peer.asks.filter(|(_, asks)| *asks == restore)?;
-        let memory = peer.memory.get_or_insert_default();
-        if memory.consent.is_some_and(|(given, to)| given > incarnation || (given == incarnation && to != restore)) {
-            return None;
-        }
-        memory.consent = Some((incarnation, restore));
+        peer.memory.get_or_insert_default().consent = Some((incarnation, restore));
         self.is_dirty = true;
         Some(incarnation)
     }

@@ -55,11 +55,14 @@ impl Node {
         let fits = match word {
             Word::Vouch => self.lease.is_silent(peer, self.now),
             Word::Unfence => self.lease.fenced().contains(&peer),
-            Word::Consent(restore) => self.lease.asking().any(|(asks, (_, by))| (asks, by) == (peer, restore)),
+            Word::Consent(restore) => self.lease.may_consent(peer, restore),
         };
         match word {
             _ if fits => Ok(()),
-            Word::Consent(_) => Err("it does not ask to come back by a restore of this name"),
+            Word::Consent(_) => Err(
+                "it does not ask to come back by a restore of this name, or another restore of that incarnation has this party's \
+                 consent",
+            ),
             Word::Vouch => Err("it was heard within the last lease: nobody vouches that a living peer is dead"),
             Word::Unfence => Err("it is not fenced here"),
         }
