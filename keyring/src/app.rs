@@ -70,7 +70,7 @@ pub type Look = Box<dyn FnOnce(&Node, &dyn Store) + Send>;
 pub enum Inbound {
     /// News.
     Event(Box<Event>),
-    /// Somebody wants to look at the node between two beats.
+    /// Somebody wants to look at the node when all that came before is on disk.
     Look(Look),
     /// Finish the write and stop.
     Stop,
@@ -86,7 +86,7 @@ impl Inbox {
         let _ended = self.0.send(Inbound::Event(Box::new(event))).await;
     }
 
-    /// Looks at the node between two beats. `None` after its end.
+    /// Looks at the node when everything told before is on disk. `None` after its end.
     pub async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Node, &dyn Store) -> T + Send + 'static,

@@ -121,6 +121,7 @@ pub(crate) struct Controllers {
 /// The journal.
 pub(crate) struct StoreMetrics {
     position: Gauges<0>,
+    memory: Gauges<1>,
     pub(crate) writes: Histograms<0>,
     pub(crate) entries: Counters<0>,
     pub(crate) bytes: Counters<0>,

@@ -107,6 +107,8 @@ pub struct Node {
     lease: Lease,
     /// Peers' consents to this incarnation, which the others are shown.
     consents: Vec<Envelope>,
+    /// Words of the operator taken, by the peer they were about.
+    words: BTreeMap<PartyIndex, u64>,
     /// Whether it could act when this was last looked at.
     acted: bool,
     present: BTreeSet<PartyIndex>,

@@ -186,6 +186,17 @@ impl fmt::Debug for Entry {
     }
 }
 
+/// Bytes that a store holds in memory. All zero where the medium does not say, or is memory itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreMemory {
+    /// Written lately, not yet in a table file.
+    pub buffers: u64,
+    /// Blocks of table files, their indices among them.
+    pub cache: u64,
+    /// What open table files need beside that.
+    pub readers: u64,
+}
+
 /// Where the journal stands. Peers remember it, to know a rolled-back disk when they meet one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Head {
@@ -360,6 +371,9 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As [`Store::read`].
     fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError>;
+
+    /// What it keeps in memory, as far as it says.
+    fn memory(&self) -> StoreMemory;
 
     /// Raises the boot counter and returns it; durable when it returns. No part of the journal: its position stays.
     ///

@@ -41,15 +41,26 @@ const FILES_MORE: f64 = 64.0;
 struct Look {
     minutes: f64,
     memory_mib: f64,
+    /// What of it the store says it holds.
+    store_mib: f64,
     files: f64,
 }
 
-fn look(pid: u32, began: Instant) -> Look {
+fn look(pid: u32, metrics: &str, began: Instant) -> Look {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a living process");
     let kib: f64 = resident.trim().trim_end_matches(" kB").trim().parse().unwrap();
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
-    Look { minutes: began.elapsed().as_secs_f64() / 60.0, memory_mib: kib / 1024.0, files: files as f64 }
+    let parts = metrics.lines().filter(|line| line.starts_with("keyring_store_memory_bytes{"));
+    let parts: Vec<f64> = parts.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
+    assert_eq!(parts.len(), 3, "buffers, cache, readers");
+    let store: f64 = parts.iter().sum();
+    Look {
+        minutes: began.elapsed().as_secs_f64() / 60.0,
+        memory_mib: kib / 1024.0,
+        store_mib: store / 1_048_576.0,
+        files: files as f64,
+    }
 }
 
 /// Growth per hour by least squares.
@@ -95,13 +106,13 @@ async fn memory_and_files_stay_flat_and_no_request_is_stuck() {
     let began = now();
     let mut looks: Vec<Vec<Look>> = vec![Vec::new(); 3];
     let (mut asked, mut waiting) = (0_u64, Vec::new());
-    println!("minute,party,resident_mib,open_files");
+    println!("minute,party,resident_mib,store_mib,open_files");
     while began.elapsed() < length {
         let due = Duration::from_secs(60 * looks[0].len() as u64);
         if began.elapsed() >= due {
             for (party, looks) in looks.iter_mut().enumerate() {
-                let look = look(crew.pid(party).expect("it runs"), began);
-                println!("{:.1},{party},{:.1},{}", look.minutes, look.memory_mib, look.files);
+                let look = look(crew.pid(party).expect("it runs"), &crew.metrics(party), began);
+                println!("{:.1},{party},{:.1},{:.1},{}", look.minutes, look.memory_mib, look.store_mib, look.files);
                 looks.push(look);
             }
         }
@@ -119,7 +130,9 @@ async fn memory_and_files_stay_flat_and_no_request_is_stuck() {
 
     let hours = length.as_secs_f64() / 3_600.0;
     println!("{asked} requests, all answered, none stuck");
-    println!("party | resident MiB, first and last after warm-up | grows MiB/h | files | memory over time");
+    println!(
+        "party | resident MiB, first and last after warm-up | grows MiB/h | of it the store | files | memory over time"
+    );
     let mut steep = Vec::new();
     for (party, looks) in looks.iter().enumerate() {
         // The first quarter warms up: caches, stock, the first buffers.
@@ -128,8 +141,11 @@ async fn memory_and_files_stay_flat_and_no_request_is_stuck() {
         let slope = slope_per_hour(warm, |look| look.memory_mib);
         let spark = sparkline(looks, |look| look.memory_mib);
         println!(
-            "{party} | {:.1} .. {:.1} | {slope:+.1} | {} | {spark}",
-            first.memory_mib, last.memory_mib, last.files
+            "{party} | {:.1} .. {:.1} | {slope:+.1} | {:+.1} | {} | {spark}",
+            first.memory_mib,
+            last.memory_mib,
+            slope_per_hour(warm, |look| look.store_mib),
+            last.files
         );
         let measured_hours = (last.minutes - first.minutes) / 60.0;
         let bound = WRITE_BUFFERS_MIB + GROWTH_MIB_PER_HOUR * hours;
@@ -146,8 +162,9 @@ async fn memory_and_files_stay_flat_and_no_request_is_stuck() {
 
 #[test]
 fn the_slope_of_a_line_is_its_slope() {
-    let looks: Vec<Look> =
-        (0..60).map(|m| Look { minutes: f64::from(m), memory_mib: 100.0 + f64::from(m) / 10.0, files: 3.0 }).collect();
+    let looks: Vec<Look> = (0..60)
+        .map(|m| Look { minutes: f64::from(m), memory_mib: 100.0 + f64::from(m) / 10.0, store_mib: 1.0, files: 3.0 })
+        .collect();
     assert!((slope_per_hour(&looks, |look| look.memory_mib) - 6.0).abs() < 1e-6);
     assert!(slope_per_hour(&looks, |look| look.files).abs() < 1e-9);
     assert_eq!(sparkline(&looks[..8], |look| look.memory_mib), "▁▂▃▄▅▆▇█");

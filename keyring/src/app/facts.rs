@@ -32,10 +32,6 @@ use crate::shelf;
 use crate::store::{Store, Table};
 use crate::tasks::EndedEarly;
 
-/// How often, and how many times, it is looked whether a command has reached the disk.
-const RESUME_LOOK_EVERY: Duration = Duration::from_millis(20);
-const RESUME_LOOKS_MAX: u32 = 250;
-
 /// Everything that the facts are drawn from.
 pub struct Desk {
     pub(super) inbox: Inbox,
@@ -120,11 +116,15 @@ impl Facts for Desk {
         let Some((place, _)) = others.find(|(_, entry)| entry.name == peer) else {
             return Some(Err(format!("no other party of the roster is named {peer:?}")));
         };
-        if let Err(why) = self.inbox.look(move |node, _| node.would(place, word)).await? {
-            return Some(Err(format!("{peer}: {why}")));
-        }
+        let before = match self.inbox.look(move |node, _| node.would(place, word).map(|()| node.words(place))).await? {
+            Ok(words) => words,
+            Err(why) => return Some(Err(format!("{peer}: {why}"))),
+        };
         self.inbox.tell(Event::Operator(place, word)).await;
-        Some(Ok(()))
+        if self.inbox.look(move |node, _| node.words(place)).await? > before {
+            return Some(Ok(()));
+        }
+        Some(Err(format!("{peer}: it came back, or was decided about, at this very moment; look at `status`")))
     }
 
     async fn backup(&self) -> Option<BackupParts> {
@@ -147,16 +147,12 @@ impl Facts for Desk {
             return Some(Err(reason));
         }
         self.inbox.tell(Event::Chain(chain.to_owned(), ChainNews::Resume(sequence))).await;
-        // Done is what is on disk.
-        for _ in 0..RESUME_LOOKS_MAX {
-            let name = chain.to_owned();
-            match self.inbox.look(move |_, store| outbox::halt_on_disk(&name, store)).await? {
-                Ok(None) => return Some(Ok(())),
-                Ok(Some(_)) => tokio::time::sleep(RESUME_LOOK_EVERY).await,
-                Err(error) => return Some(Err(error.to_string())),
-            }
-        }
-        Some(Err("the controller has not taken it in time: look at its status".to_owned()))
+        let name = chain.to_owned();
+        Some(match self.inbox.look(move |_, store| outbox::halt_on_disk(&name, store)).await? {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err("the account moved again at this very moment: look at `status`".to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
     }
 }
 

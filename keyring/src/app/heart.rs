@@ -74,7 +74,7 @@ impl Heart {
     pub fn run(mut self, mut inbox: mpsc::Receiver<Inbound>) -> Result<(), HeartError> {
         self.beat()?;
         loop {
-            let mut taken = 0;
+            let (mut taken, mut looks) = (0, Vec::new());
             while taken < BATCH_MAX {
                 let now = self.clock.monotonic_ms();
                 if let Some(event) = self.own.pop_front() {
@@ -83,7 +83,7 @@ impl Heart {
                     let next = if taken == 0 { inbox.blocking_recv() } else { inbox.try_recv().ok() };
                     match next {
                         Some(Inbound::Event(event)) => self.hear(now, *event),
-                        Some(Inbound::Look(look)) => look(&self.node, self.store.as_ref()),
+                        Some(Inbound::Look(look)) => looks.push(look),
                         Some(Inbound::Stop) => {
                             self.node.on(now, Event::Leave);
                             return self.beat();
@@ -95,6 +95,10 @@ impl Heart {
                 taken += 1;
             }
             self.beat()?;
+            // Nobody is shown what the disk does not hold.
+            for look in looks {
+                look(&self.node, self.store.as_ref());
+            }
         }
     }
 

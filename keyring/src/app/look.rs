@@ -9,7 +9,7 @@ use crate::agreement::clock::Millis;
 use crate::lease::Restraint;
 use crate::node::Node;
 use crate::readiness::Keyring;
-use crate::store::{Head, Store};
+use crate::store::{Head, Store, StoreMemory};
 
 /// What the node said of itself.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct NodeLook {
     pub open: BTreeMap<(String, &'static str, &'static str), u64>,
     /// Where the journal stands.
     pub head: Head,
+    /// What the store holds in memory.
+    pub store_memory: StoreMemory,
     /// What peers said and was thrown away, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     /// By chain id.
@@ -100,6 +102,7 @@ impl NodeLook {
             runs: node.runs(),
             open,
             head: store.head(),
+            store_memory: store.memory(),
             dropped: node.dropped().iter().map(|(why, total)| (why.word(), *total)).collect(),
             chains: chains.iter().filter_map(|id| Some((id.clone(), ChainLook::at(node, id, now)?))).collect(),
         }

@@ -240,6 +240,7 @@ fn controllers(c: &mut Catalogue) -> Controllers {
 fn store(c: &mut Catalogue) -> StoreMetrics {
     StoreMetrics {
         position: c.gauge(about("journal_position", "", "Batches written since the store was made", ""), []),
+        memory: c.gauge(about("store_memory", "bytes", "What the store holds in memory: `buffers` (written lately, not yet in a table file), `cache` (blocks of table files), `readers` (what open table files need beside that)", "above 48 MiB in all"), ["part"]),
         writes: c.histogram(
             about(
                 "journal_write",

@@ -9,6 +9,7 @@ use super::{Metrics, ProcessFacts};
 use crate::agreement::clock::Millis;
 use crate::app::look::NodeLook;
 use crate::readiness::{Class, Name, Readiness};
+use crate::store::StoreMemory;
 
 /// Everything of one moment.
 pub struct Snapshot {
@@ -66,6 +67,7 @@ impl Metrics {
     fn take_node(&self, snapshot: &Snapshot) {
         self.requests.open.forget();
         self.node.shelf.forget();
+        self.store.memory.forget();
         for gauge in [&self.runs.live, &self.node.auxiliary, &self.store.position] {
             gauge.forget();
         }
@@ -85,6 +87,10 @@ impl Metrics {
         self.runs.live.set([], number(node.runs as u64));
         self.node.auxiliary.set([], flag(node.has_auxiliary));
         self.store.position.set([], number(node.head.position));
+        let StoreMemory { buffers, cache, readers } = node.store_memory;
+        for (part, bytes) in [("buffers", buffers), ("cache", cache), ("readers", readers)] {
+            self.store.memory.set([part], number(bytes));
+        }
         for (reason, total) in &node.dropped {
             self.agreement.dropped.stands_at([reason], *total);
         }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::Metrics;
 use crate::clock::Stopwatch;
-use crate::store::{ArchiveError, Entry, Head, Page, Selection, Store, StoreError, Table};
+use crate::store::{ArchiveError, Entry, Head, Page, Selection, Store, StoreError, StoreMemory, Table};
 
 /// What can fail.
 pub(super) const ACTS: [&str; 3] = ["write", "read", "scan"];
@@ -60,6 +60,10 @@ impl Store for MeteredStore {
 
     fn head(&self) -> Head {
         self.inner.head()
+    }
+
+    fn memory(&self) -> StoreMemory {
+        self.inner.memory()
     }
 
     fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {

@@ -65,6 +65,7 @@ impl Node {
             me: setup.me,
             lease,
             consents: super::standing::recover_consents(store.as_ref())?,
+            words: BTreeMap::new(),
             acted: false,
             committee: setup.committee,
             keys_per_lane: setup.keys_per_lane,

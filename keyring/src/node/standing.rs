@@ -68,6 +68,12 @@ impl Node {
         }
     }
 
+    /// How many words of its operator about a peer this process has taken.
+    #[must_use]
+    pub fn words(&self, peer: PartyIndex) -> u64 {
+        self.words.get(&peer).copied().unwrap_or(0)
+    }
+
     /// Peers under whose name two processes answer.
     #[must_use]
     pub fn twins(&self) -> Vec<PartyIndex> {
@@ -180,6 +186,7 @@ impl Node {
             return self.note(Level::Warn, None, format!("party {peer} cannot be {what}: {why}"));
         };
         self.lease_acts(acts);
+        *self.words.entry(peer).or_default() += 1;
         let mut place = b"operator/".to_vec();
         place.extend(self.lease.process().life.boot.to_be_bytes());
         place.extend(self.now.to_be_bytes());

@@ -1,6 +1,6 @@
 //! A store on a disk that fails as told: full, broken or slow. For tests of development builds; no deploy build has it.
 
-use super::{ArchiveError, Entry, Head, Page, Selection, Store, StoreError, Table};
+use super::{ArchiveError, Entry, Head, Page, Selection, Store, StoreError, StoreMemory, Table};
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -76,6 +76,10 @@ impl Store for FaultyStore {
 
     fn head(&self) -> Head {
         self.inner.head()
+    }
+
+    fn memory(&self) -> StoreMemory {
+        self.inner.memory()
     }
 
     fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {

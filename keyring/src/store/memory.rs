@@ -3,7 +3,9 @@
 
 use super::journal::Journal;
 use super::medium::{Change, Column, Medium, RawPage, range_start};
-use super::{ArchiveError, Argon2Cost, Entry, Head, OpenError, Page, Selection, Store, StoreError, Table, Unlock};
+use super::{
+    ArchiveError, Argon2Cost, Entry, Head, OpenError, Page, Selection, Store, StoreError, StoreMemory, Table, Unlock,
+};
 use crate::clock::Randomness;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -156,6 +158,11 @@ impl Store for MemoryStore {
     fn head(&self) -> Head {
         self.journal.head()
     }
+
+    fn memory(&self) -> StoreMemory {
+        StoreMemory::default()
+    }
+
     fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
         self.alive()?;
         self.journal.hash_at(position)

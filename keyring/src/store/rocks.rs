@@ -3,12 +3,13 @@
 use super::journal::Journal;
 use super::medium::{Change, Column, Medium, RawPage, range_start};
 use super::{
-    ArchiveError, Argon2Cost, Entry, Head, OpenError, Page, Selection, Store, StoreError, Table, Unlock, owner,
+    ArchiveError, Argon2Cost, Entry, Head, OpenError, Page, Selection, Store, StoreError, StoreMemory, Table, Unlock,
+    owner,
 };
 use crate::clock::Randomness;
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, LogLevel,
-    Options, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction,
+    IteratorMode, LogLevel, Options, WriteBatch, WriteOptions, perf,
 };
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -24,6 +25,8 @@ const LOCK: &str = "lock";
 const OPEN_FILES_MAX: i32 = 512;
 /// Most bytes of all tables together that wait in memory to be written out; above it the largest is flushed.
 const WRITE_BUFFERS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most bytes of table files, indices among them, that all tables together keep in memory.
+const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most bytes of write-ahead log before old tables are flushed.
 const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -45,6 +48,7 @@ pub struct Inspection {
 
 struct RocksMedium {
     database: DB,
+    cache: Cache,
     synced: WriteOptions,
 }
 
@@ -127,6 +131,11 @@ impl Store for RocksStore {
     fn head(&self) -> Head {
         self.journal.head()
     }
+
+    fn memory(&self) -> StoreMemory {
+        self.journal.medium().memory()
+    }
+
     fn hash_at(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
         self.journal.hash_at(position)
     }
@@ -143,18 +152,33 @@ impl Store for RocksStore {
 impl RocksMedium {
     fn open(path: &Path, create: bool) -> Result<Self, StoreError> {
         let columns = std::iter::once(Column::Header).chain(Table::ALL.map(Column::Table));
-        let families = columns.map(|column| ColumnFamilyDescriptor::new(family_name(column), family_options()));
+        let cache = Cache::new_lru_cache(CACHE_BYTES_MAX);
+        let families = columns.map(|column| ColumnFamilyDescriptor::new(family_name(column), family_options(&cache)));
         let database = DB::open_cf_descriptors(&database_options(create), path, families).map_err(failed("open"))?;
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
-        Ok(Self { database, synced })
+        Ok(Self { database, cache, synced })
     }
 
     fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         let columns = std::iter::once(Column::Header).chain(Table::ALL.map(Column::Table));
-        let families = columns.map(|column| ColumnFamilyDescriptor::new(family_name(column), family_options()));
+        let cache = Cache::new_lru_cache(CACHE_BYTES_MAX);
+        let families = columns.map(|column| ColumnFamilyDescriptor::new(family_name(column), family_options(&cache)));
         let database = DB::open_cf_descriptors_read_only(&database_options(false), path, families, false);
-        Ok(Self { database: database.map_err(failed("open"))?, synced: WriteOptions::default() })
+        Ok(Self { database: database.map_err(failed("open"))?, cache, synced: WriteOptions::default() })
+    }
+
+    /// A store that cannot tell says nothing: nobody decides by it.
+    fn memory(&self) -> StoreMemory {
+        let used = perf::get_memory_usage_stats(Some(&[&self.database]), Some(&[&self.cache]));
+        used.map_or_else(
+            |_| StoreMemory::default(),
+            |used| StoreMemory {
+                buffers: used.mem_table_total,
+                cache: used.cache_total,
+                readers: used.mem_table_readers_total,
+            },
+        )
     }
 
     fn family(&self, column: Column) -> Result<&ColumnFamily, StoreError> {
@@ -220,8 +244,13 @@ fn database_options(create: bool) -> Options {
     options
 }
 
-fn family_options() -> Options {
+fn family_options(cache: &Cache) -> Options {
     let mut options = Options::default();
+    let mut tables = BlockBasedOptions::default();
+    // Left to itself every family has a cache of its own, 32 MiB each, and indices lie outside of all.
+    tables.set_block_cache(cache);
+    tables.set_cache_index_and_filter_blocks(true);
+    options.set_block_based_table_factory(&tables);
     // Sealed bytes do not compress.
     options.set_compression_type(DBCompressionType::None);
     options.set_write_buffer_size(8 * 1024 * 1024);
