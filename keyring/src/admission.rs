@@ -82,6 +82,9 @@ pub enum Unanswerable {
     },
     /// A child whose key lies in a workspace that its creator did not own.
     ForeignWorkspace,
+    /// At a contract: its log or payload is none that can be answered; which of the closed list in
+    /// [`chain_client::zrsign::event::Refusal`] and [`chain_client::zrsign::event::EventError`], in words.
+    Contract(String),
 }
 
 impl fmt::Display for Unanswerable {
@@ -91,6 +94,7 @@ impl fmt::Display for Unanswerable {
             Self::ForeignKey => f.write_str("its key is not one that this keyring made"),
             Self::KeyType { declared, actual } => write!(f, "it declares {declared:?}, its key is {actual:?}"),
             Self::ForeignWorkspace => f.write_str("its creator did not own the workspace of its key"),
+            Self::Contract(why) => f.write_str(why),
         }
     }
 }
@@ -213,6 +217,15 @@ impl Job {
                 Suite::Secp256k1 => Some(Payload::Digest(payload.as_slice().try_into().ok()?)),
                 Suite::Ed25519 => Some(Payload::Message(payload.clone())),
             },
+        }
+    }
+
+    /// The 32 bytes that are signed, where it is a digest.
+    #[must_use]
+    pub fn signed_digest(&self) -> Option<[u8; 32]> {
+        match self.payload()? {
+            Payload::Digest(digest) => Some(digest),
+            Payload::Message(_) => None,
         }
     }
 

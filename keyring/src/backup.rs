@@ -18,9 +18,10 @@ use crate::store::{self, Archive, ArchiveError, Entry, Record, Selection, Store,
 /// The tables of a backup, in the order in which they are read while the node goes on. A key's binding comes before its
 /// record and that before its share: whatever was written in between, a key that was bound is never taken for a free one
 /// (a restore frees none), and a share that stands without its record is of no use.
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 10] = [
     Table::Meta,
     Table::Cursor,
+    Table::Contract,
     Table::Request,
     Table::Decree,
     Table::Audit,

@@ -10,13 +10,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::tag;
 
-/// What a decree is about. Authorisation, forward and discard decrees belong to later controllers and are not made yet.
+/// Bytes of an event's name that a person is shown.
+pub const EVENT_BYTES_SHOWN: usize = 6;
+
+/// What a decree is about. Forward and discard decrees belong to later controllers and are not made yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// Which key of the shelf answers a key request.
     Key,
     /// Which signature answers a signature request.
     Signature,
+    /// Which key of the shelf authorises answers at a contract. Asked for by the roster, not by a chain.
+    Controller,
+    /// Which signature of the controller key admits a decided answer to a contract.
+    Authorisation,
 }
 
 impl Kind {
@@ -26,21 +33,45 @@ impl Kind {
         match self {
             Self::Key => "key",
             Self::Signature => "signature",
+            Self::Controller => "controller",
+            Self::Authorisation => "authorisation",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Key, Self::Signature, Self::Controller, Self::Authorisation];
+
+    /// Whether such a decree settles on a key of the shelf.
+    #[must_use]
+    pub const fn names_a_key(self) -> bool {
+        matches!(self, Self::Key | Self::Controller)
+    }
+
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Key => 1,
+            Self::Signature => 2,
+            Self::Controller => 3,
+            Self::Authorisation => 4,
         }
     }
 }
 
 /// The name of a decree. Ordered by chain, keyring, kind and number, so ties between requests break by request.
+///
+/// On an EVM chain numbers are given anew when blocks are, so there the event that asked is part of the name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DecreeId {
     /// Chain id, for example `zenrock`; at most 64 bytes.
     pub chain: String,
     /// Keyring (or contract) address on that chain; at most 128 bytes.
     pub keyring: String,
-    /// Key or signature.
+    /// What is settled.
     pub kind: Kind,
-    /// The chain's own number of the request.
+    /// The chain's own number of the request; on a contract its trace number, for a key its index among its owner's.
     pub request: u64,
+    /// On a contract: the name of the event that asked ([`crate::contract::Asked::decree`]). `None` where numbers are for ever.
+    pub event: Option<[u8; 32]>,
     /// Which data item of the request; 0 on zrChain, where every item is a request of its own.
     pub item: u32,
 }
@@ -59,11 +90,10 @@ impl DecreeId {
             bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
             bytes.extend_from_slice(text.as_bytes());
         }
-        bytes.push(match self.kind {
-            Kind::Key => 1,
-            Kind::Signature => 2,
-        });
+        bytes.push(self.kind.byte());
         bytes.extend_from_slice(&self.request.to_be_bytes());
+        bytes.push(u8::from(self.event.is_some()));
+        bytes.extend_from_slice(self.event.as_ref().map_or(&[], <[u8; 32]>::as_slice));
         bytes.extend_from_slice(&self.item.to_be_bytes());
         bytes
     }
@@ -74,10 +104,11 @@ impl DecreeId {
         let (chain, rest) = split_text(bytes)?;
         let (keyring, rest) = split_text(rest)?;
         let (kind, rest) = rest.split_first()?;
-        let (request, item) = rest.split_first_chunk::<8>()?;
-        let kind = match kind {
-            1 => Kind::Key,
-            2 => Kind::Signature,
+        let (request, rest) = rest.split_first_chunk::<8>()?;
+        let kind = Kind::ALL.into_iter().find(|known| known.byte() == *kind)?;
+        let (event, item) = match rest.split_first()? {
+            (0, rest) => (None, rest),
+            (1, rest) => rest.split_first_chunk::<32>().map(|(event, rest)| (Some(*event), rest))?,
             _ => return None,
         };
         Some(Self {
@@ -85,6 +116,7 @@ impl DecreeId {
             keyring,
             kind,
             request: u64::from_be_bytes(*request),
+            event,
             item: u32::from_be_bytes(item.try_into().ok()?),
         })
     }
@@ -105,6 +137,9 @@ fn split_text(bytes: &[u8]) -> Option<(String, &[u8])> {
 impl fmt::Display for DecreeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.chain, self.kind.word(), self.request)?;
+        if let Some(event) = &self.event {
+            write!(f, "@{}", hex::encode(&event[..EVENT_BYTES_SHOWN]))?;
+        }
         if self.item > 0 { write!(f, ".{}", self.item) } else { Ok(()) }
     }
 }
@@ -197,16 +232,34 @@ mod tests {
 
     #[test]
     fn a_database_key_reads_back_and_sorts_by_number() {
-        let id = |request| DecreeId {
-            chain: "zenrock".into(),
-            keyring: "keyring1".into(),
-            kind: Kind::Signature,
-            request,
-            item: 3,
+        for (kind, event) in [(Kind::Signature, None), (Kind::Key, Some([7; 32]))] {
+            let id = |request| DecreeId {
+                chain: "zenrock".into(),
+                keyring: "keyring1".into(),
+                kind,
+                request,
+                event,
+                item: 3,
+            };
+            assert_eq!(DecreeId::from_bytes(&id(300).to_bytes()), Some(id(300)));
+            assert!(id(255).to_bytes() < id(256).to_bytes());
+            let bytes = id(1).to_bytes();
+            (0..bytes.len()).for_each(|cut| assert_eq!(DecreeId::from_bytes(&bytes[..cut]), None));
+            assert_eq!(DecreeId::from_bytes(&[bytes, vec![0]].concat()), None);
+        }
+    }
+
+    #[test]
+    fn a_person_is_shown_which_event_asked() {
+        let id = DecreeId {
+            chain: "eip155:1".into(),
+            keyring: "0x".into(),
+            kind: Kind::Key,
+            request: 0,
+            event: Some([0xab; 32]),
+            item: 0,
         };
-        assert_eq!(DecreeId::from_bytes(&id(300).to_bytes()), Some(id(300)));
-        assert!(id(255).to_bytes() < id(256).to_bytes());
-        let bytes = id(1).to_bytes();
-        (0..bytes.len()).for_each(|cut| assert_eq!(DecreeId::from_bytes(&bytes[..cut]), None));
+        assert_eq!(id.to_string(), "eip155:1/key/0@abababababab");
+        assert_eq!(DecreeId { event: None, item: 2, ..id }.to_string(), "eip155:1/key/0.2");
     }
 }

@@ -6,6 +6,7 @@
 //! | [`agreement`] | one decree: which bytes answer one request |
 //! | [`decree`], [`message`], [`stock`] | the words peers use |
 //! | [`admission`] | what is answered, and what can never be |
+//! | [`contract`] | what zrSign contracts ask, in the words of decrees |
 //! | [`request`] | the life of a request, as operators see it |
 //! | [`shelf`] | finished keys, their certificates, the write-once binding |
 //! | [`outbox`] | the controller of an account on a chain |
@@ -36,6 +37,7 @@ pub mod cli;
 pub mod clock;
 pub mod committee;
 pub mod config;
+pub mod contract;
 pub mod decree;
 pub mod driver;
 pub mod files;

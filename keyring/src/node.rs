@@ -11,6 +11,7 @@
 //! | `node/stock.rs` | shelf keys and auxiliary data |
 //! | `node/events.rs` | what it is told, and what it orders |
 //! | `node/chain.rs` | sightings, and what became of requests |
+//! | `node/contract.rs` | what contracts ask, and how an answer to it is authorised |
 //! | `node/publish.rs` | decided answers and the controllers that carry them |
 //! | `node/standing.rs` | the lease: which process is heard, when this one may act |
 //! | `node/recover.rs` | the node as its store remembers it |
@@ -19,6 +20,7 @@
 
 mod agree;
 mod chain;
+mod contract;
 mod events;
 mod memory;
 mod publish;
@@ -35,6 +37,8 @@ use chain_client::{Height, KeyringFacts, LowWater};
 use mpc_core::{Commitments, KeyId, PartyIndex, SessionId, Suite};
 
 pub use self::chain::decree_of;
+use self::contract::ContractSide;
+pub use self::contract::{ContractNews, ContractSetup, ContractShown, Said, Span};
 pub use self::events::{ChainNews, ChainSetup, Effects, Event, Level, Note, Order, Priority, RunNews, RunOrder, Setup};
 use self::memory::Memory;
 pub use self::memory::Records;
@@ -125,6 +129,7 @@ pub struct Node {
     promised_runs: BTreeSet<SessionId>,
     stock: Stock,
     chains: BTreeMap<String, ChainSide>,
+    contracts: BTreeMap<String, ContractSide>,
     dropped: BTreeMap<Dropped, u64>,
     effects: Effects,
 }
@@ -141,6 +146,7 @@ impl Node {
             Event::Run(session, news) => self.run_news(session, news),
             Event::Proved(key, possession) => self.proved(key, possession),
             Event::Chain(chain, news) => self.chain_news(&chain, news),
+            Event::Contract(chain, news) => self.contract_news(&chain, news),
             Event::Primes(at_hand) => self.primes(at_hand),
             Event::Nonce(nonce) => self.nonce(nonce),
             Event::Journal { peer, nonce, held } => self.journal_shown(peer, nonce, held),

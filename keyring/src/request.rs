@@ -8,6 +8,7 @@ use chain_client::{AnswerLoad, Height, TxHash};
 use serde::{Deserialize, Serialize};
 
 use crate::admission::{Job, Unanswerable};
+use crate::contract::Asked;
 
 /// Where a request stands here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,8 +133,10 @@ pub struct RequestRecord {
     pub state: State,
     /// What there is to do; `None` for one that can never be answered.
     pub job: Option<Job>,
-    /// What an answer to it has to rewrite on the chain; `None` for what is never answered here.
+    /// What an answer to it has to rewrite on the chain; `None` for what is never answered on a zrChain.
     pub load: Option<AnswerLoad>,
+    /// At a contract: what was asked there.
+    pub asked: Option<Asked>,
     /// Only its decision is wanted: it is asked for, never led.
     pub learning: bool,
     /// Height at which this party first saw it.
@@ -146,6 +149,25 @@ pub struct RequestRecord {
     pub transaction: Option<TxHash>,
     /// Why it ended, where that needs words.
     pub note: String,
+}
+
+impl RequestRecord {
+    /// A request seen a moment ago.
+    #[must_use]
+    pub const fn new(seen: Height) -> Self {
+        Self {
+            state: State::Admitted,
+            job: None,
+            load: None,
+            asked: None,
+            learning: false,
+            seen,
+            decided_after_ms: None,
+            broadcast_after_ms: None,
+            transaction: None,
+            note: String::new(),
+        }
+    }
 }
 
 #[cfg(test)]

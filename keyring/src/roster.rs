@@ -11,6 +11,7 @@ pub use file::{RosterFile, RosterFileEntry};
 
 use crate::identity;
 use crate::tag::{self, Tagged};
+use chain_client::zrsign::name::{Proxy, ProxyError};
 use mpc_core::{PartyIndex, Threshold};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const WORD_BYTES_MAX: usize = 128;
 /// Most addresses of one party: as many as a peer book takes.
 const ADDRESSES_MAX: usize = 8;
+/// Most contracts of a roster.
+const CONTRACTS_MAX: usize = 16;
 /// Most accounts of one party.
 const ACCOUNTS_MAX: usize = 16;
 
@@ -45,6 +48,7 @@ pub struct Roster {
     epoch: u64,
     threshold: Threshold,
     parties: Vec<RosterEntry>,
+    contracts: Vec<Proxy>,
     digest: [u8; 32],
 }
 
@@ -82,6 +86,14 @@ pub enum RosterError {
         /// The party's name, or its place.
         party: String,
         /// The rule, and what to do.
+        what: String,
+    },
+    /// A contract is not written as one, or its chain has two.
+    #[error("roster: contract {contract}: {what}")]
+    Contract {
+        /// As it is written.
+        contract: String,
+        /// What to do.
         what: String,
     },
     /// A party has not signed exactly this roster.
@@ -132,6 +144,11 @@ impl Roster {
     /// All parties, by place.
     pub fn parties(&self) -> &[RosterEntry] {
         &self.parties
+    }
+
+    /// The contracts for which all parties have asked for a controller key: one chain, one contract.
+    pub fn contracts(&self) -> &[Proxy] {
+        &self.contracts
     }
 
     /// All places, in order.
@@ -217,14 +234,35 @@ pub fn fingerprint(digest: &[u8; 32]) -> String {
     groups.join(" ")
 }
 
-/// What all parties sign: epoch, threshold, names and node keys in order.
-fn terms(epoch: u64, threshold: Threshold, parties: &[RosterEntry]) -> [u8; 32] {
+/// What all parties sign: epoch, threshold, names and node keys in order, and the contracts whose controller keys they
+/// ask for.
+fn terms(epoch: u64, threshold: Threshold, parties: &[RosterEntry], contracts: &[Proxy]) -> [u8; 32] {
     let begun = Tagged::new(tag::ROSTER_TERMS)
         .number(epoch)
         .number(u64::from(threshold.need()))
         .number(u64::from(threshold.of()))
         .number(parties.len() as u64);
-    parties.iter().fold(begun, |digest, entry| digest.part(entry.name.as_bytes()).part(&entry.node_key)).finish()
+    let with_parties =
+        parties.iter().fold(begun, |digest, entry| digest.part(entry.name.as_bytes()).part(&entry.node_key));
+    let counted = with_parties.number(contracts.len() as u64);
+    contracts.iter().fold(counted, |digest, contract| digest.part(contract.to_string().as_bytes())).finish()
+}
+
+/// The contracts as they are written: in order, at most one on a chain.
+fn check_contracts(written: &[String]) -> Result<Vec<Proxy>, RosterError> {
+    let refuse = |contract: &String, what: String| RosterError::Contract { contract: contract.clone(), what };
+    let mut contracts: Vec<Proxy> = Vec::new();
+    for text in written {
+        let proxy: Proxy = text.parse().map_err(|error: ProxyError| refuse(text, error.to_string()))?;
+        if contracts.len() >= CONTRACTS_MAX {
+            return Err(refuse(text, format!("a roster names at most {CONTRACTS_MAX} contracts")));
+        }
+        if contracts.last().is_some_and(|last| last.chain >= proxy.chain) {
+            return Err(refuse(text, "contracts are listed by rising chain id, one on each chain".to_owned()));
+        }
+        contracts.push(proxy);
+    }
+    Ok(contracts)
 }
 
 /// What one party signs: the terms and all of its own entry.

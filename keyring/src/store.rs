@@ -70,13 +70,15 @@ pub enum Table {
     Outbox,
     /// How far each chain was read.
     Cursor,
+    /// What contracts have told: which event opened a slot, which destinations there are.
+    Contract,
     /// What an auditor wants to read later.
     Audit,
 }
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Decree,
         Self::Open,
@@ -89,6 +91,7 @@ impl Table {
         Self::Stock,
         Self::Outbox,
         Self::Cursor,
+        Self::Contract,
         Self::Audit,
     ];
 
@@ -107,6 +110,7 @@ impl Table {
             Self::Stock => "stock",
             Self::Outbox => "outbox",
             Self::Cursor => "cursor",
+            Self::Contract => "contract",
             Self::Audit => "audit",
         }
     }

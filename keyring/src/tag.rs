@@ -25,6 +25,8 @@ pub const SESSION_AUXILIARY: &str = "keyring/session/auxiliary/v1";
 pub const LEASE_TOKEN: &str = "keyring/lease/token/v1";
 /// What a party proves its share over.
 pub const STORED: &str = "keyring/stored/v1";
+/// The event of a contract that asked.
+pub const EVENT: &str = "keyring/event/v1";
 /// The order in which parties take their turns at a decree.
 pub const ORDER: &str = "keyring/order/v1";
 /// The journal's head: the head before it and one batch.

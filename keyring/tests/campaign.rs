@@ -8,6 +8,8 @@
 #![allow(clippy::print_stdout, reason = "a campaign tells what it did")]
 #![allow(dead_code, reason = "the support serves several targets")]
 
+#[path = "support/bystanders.rs"]
+mod bystanders;
 #[path = "support/crew.rs"]
 mod crew;
 #[path = "support/customer.rs"]
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bystanders::Bystanders;
 use chain_client::{RequestId, Status};
 use crew::Crew;
 use customer::Customer;
@@ -134,9 +137,11 @@ async fn two_of_five_are_killed_in_every_round_and_every_request_is_answered_onc
     let blocks = Blocks::of(crew.devnet.handle());
     let (mut honest, mut lifetime) = (Duration::ZERO, Duration::ZERO);
     let (mut answered, mut slowest) = (0, Duration::ZERO);
-    for round in 1..=rounds {
+    let (mut round, mut disturbed, mut measured_at) = (1, 0, None);
+    while round <= rounds {
         crew.until_stocked().await;
-        if (round - 1) % MEASURED_EVERY == 0 {
+        if measured_at.is_none_or(|at| round >= at + MEASURED_EVERY) {
+            measured_at = Some(round);
             honest = honest_round(&mut crew, &customer, &keys).await;
             lifetime = blocks.fit(honest);
             println!("an honest round takes {:.1} s, requests live {} s", honest.as_secs_f64(), lifetime.as_secs());
@@ -147,7 +152,7 @@ async fn two_of_five_are_killed_in_every_round_and_every_request_is_answered_onc
         let (first, second) = (parties[0], parties[1]);
         let wait = Duration::from_millis(rng.gen_range(0..millis(honest)));
         let down = Duration::from_millis(rng.gen_range(500..4_000));
-        let began = now();
+        let (began, others) = (now(), Bystanders::watch(crew.pids()));
         let asked = ask_for_everything(&customer, &keys, round).await;
         tokio::time::sleep(wait).await;
         crew.kill_party(first).await;
@@ -158,16 +163,27 @@ async fn two_of_five_are_killed_in_every_round_and_every_request_is_answered_onc
         crew.start_party(second, &[]);
         let outcomes = customer.outcomes(&asked).await;
         let took = began.elapsed();
+        let share = others.share(crew.pids());
         let lost: Vec<_> = outcomes.iter().filter(|request| request.status != Status::Fulfilled).collect();
         println!(
             "round {round:>2}: party {first} killed after {:.1} s, party {second} a second later, back after {:.1} s; \
-             {} of {} answered after {:.1} s",
+             {} of {} answered after {:.1} s; others used {:.0} % of the cores",
             wait.as_secs_f64(),
             down.as_secs_f64(),
             outcomes.len() - lost.len(),
             outcomes.len(),
-            took.as_secs_f64()
+            took.as_secs_f64(),
+            share * 100.0
         );
+        // Late on a busy machine is no verdict; a rejection that is no expiry is one on any machine.
+        let only_late = lost.iter().all(|request| request.reject_reason.contains("timed out"));
+        if !lost.is_empty() && only_late && Bystanders::are_in_the_way(share) && disturbed < rounds {
+            println!("round {round}: {} late while others used the machine: again, at a new pace", lost.len());
+            disturbed += 1;
+            measured_at = None;
+            crew.until_settled().await;
+            continue;
+        }
         if !lost.is_empty() {
             let ids: Vec<RequestId> = lost.iter().map(|request| request.id).collect();
             tell_why(&crew, &ids).await;
@@ -177,10 +193,11 @@ async fn two_of_five_are_killed_in_every_round_and_every_request_is_answered_onc
         crew.until_settled().await;
         answered += outcomes.len();
         slowest = slowest.max(took);
+        round += 1;
     }
     println!(
         "kill campaign: {rounds} rounds, {answered} requests answered, none rejected, none expired; slowest round {:.1} s \
-         of {} s; KEYRING_SEED={seed}",
+         of {} s; {disturbed} more were disturbed by others; KEYRING_SEED={seed}",
         slowest.as_secs_f64(),
         lifetime.as_secs()
     );

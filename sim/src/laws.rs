@@ -448,8 +448,8 @@ impl Publication {
 /// The request that a decree answers.
 pub(crate) fn request_of(decree: &DecreeId) -> RequestId {
     match decree.kind {
-        Kind::Key => RequestId::key(decree.request),
-        Kind::Signature => RequestId::signature(decree.request),
+        Kind::Key | Kind::Controller => RequestId::key(decree.request),
+        Kind::Signature | Kind::Authorisation => RequestId::signature(decree.request),
     }
 }
 

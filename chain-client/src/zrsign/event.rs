@@ -6,6 +6,7 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolEvent as _;
+use serde::{Deserialize, Serialize};
 
 use super::abi;
 use super::name::{Destinations, LogPlace, Proxy, Slot, TraceName, WalletKind};
@@ -38,7 +39,7 @@ pub struct TypeNumbers {
 }
 
 /// What kind of signature is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignatureKind {
     /// Of these 32 bytes.
     Hash,
@@ -51,7 +52,7 @@ pub enum SignatureKind {
 }
 
 /// A key is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyAsked {
     /// The slot that it opens, or that is open already.
     pub slot: Slot,
@@ -60,7 +61,7 @@ pub struct KeyAsked {
 }
 
 /// A signature is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignatureAsked {
     /// Which request.
     pub name: TraceName,
@@ -86,7 +87,14 @@ pub enum Event {
     /// A slot was filled with this address text.
     KeyResolved(Slot, String),
     /// A signature request was answered.
-    SignatureResolved(U256),
+    SignatureResolved {
+        /// Which.
+        trace: U256,
+        /// What was said to be signed.
+        meta_data: Bytes,
+        /// The wallet's signature.
+        signature: Bytes,
+    },
     /// A destination was allowed, or forbidden.
     Destination {
         /// Its CAIP-2 text.
@@ -162,7 +170,7 @@ pub fn decode(proxy: Proxy, log: &Log, numbers: TypeNumbers) -> Result<Option<Ev
         }
         abi::ZrSigResolve::SIGNATURE_HASH => {
             let event = abi::ZrSigResolve::decode_raw_log(topics(), &log.data).map_err(malformed)?;
-            Event::SignatureResolved(event.traceId)
+            Event::SignatureResolved { trace: event.traceId, meta_data: event.metaData, signature: event.signature }
         }
         abi::ChainIdSupport::SIGNATURE_HASH => {
             let event = abi::ChainIdSupport::decode_raw_log(topics(), &log.data).map_err(malformed)?;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue as _;
@@ -24,6 +25,23 @@ pub struct Proxy {
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "eip155:{}/{}", self.chain, self.address)
+    }
+}
+
+/// A text that names no contract.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names no contract: write eip155:CHAIN/ADDRESS, the address in its mixed-case form")]
+pub struct ProxyError(pub String);
+
+/// `eip155:31337/0x9fE4…`, in exactly the form in which it is shown: one contract has one text.
+impl FromStr for Proxy {
+    type Err = ProxyError;
+
+    fn from_str(text: &str) -> Result<Self, ProxyError> {
+        let parsed = text.strip_prefix("eip155:").and_then(|rest| rest.split_once('/')).and_then(|(chain, address)| {
+            Some(Self { chain: chain.parse().ok()?, address: Address::parse_checksummed(address, None).ok()? })
+        });
+        parsed.filter(|proxy| proxy.chain > 0 && proxy.to_string() == text).ok_or_else(|| ProxyError(text.to_owned()))
     }
 }
 
@@ -83,6 +101,18 @@ impl Destinations {
     /// Learns a destination; whether it is new. The text is the proof of its own id.
     pub fn learn(&mut self, caip: &str) -> bool {
         self.0.insert(keccak256(caip), caip.to_owned()).is_none()
+    }
+
+    /// How many are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The CAIP-2 text behind an id.
@@ -169,6 +199,17 @@ mod tests {
         }
         let solana = b256!("8a375db0ff9a56957d99a4bad57c805d2a14a800f306caceab7a289e5571d0ef");
         assert_eq!(WalletKind::of(solana), None, "never configured, not served");
+    }
+
+    #[test]
+    fn a_contract_has_one_text() {
+        let text = "eip155:31337/0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0";
+        let proxy: Proxy = text.parse().unwrap();
+        assert_eq!((proxy.chain, proxy.to_string().as_str()), (31_337, text));
+        let lower = text.to_lowercase();
+        for odd in ["", "eip155:31337", "eip155:0/", &lower, &text.replace("31337", "031337"), &text[..50]] {
+            assert!(odd.parse::<Proxy>().is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! chain; that several endpoints must agree does.
 
 use alloy_primitives::{Address, B256, Bloom, BloomInput, U256};
+use serde::{Deserialize, Serialize};
 
 use super::abi;
 use super::event::Log;
@@ -32,7 +33,7 @@ pub struct Header {
 }
 
 /// Where the last range ended, and what had been asked until there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// The last block.
     pub height: u64,

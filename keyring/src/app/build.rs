@@ -196,6 +196,7 @@ impl App {
             slots: runs.permits,
             live_max: limits.requests_open_max,
             chains: setups,
+            contracts: Vec::new(),
         };
         let node = Node::recover(setup, store.clone(), clock.monotonic_ms())?;
         let (bound, book) = bind(&config, &roster, &identity, clock.clone()).await?;

@@ -214,12 +214,13 @@ impl Desk {
         let mut parts = name.rsplitn(3, '/');
         let (number, kind, chain) = (parts.next()?, parts.next()?, parts.next()?);
         let (request, item) = number.split_once('.').unwrap_or((number, "0"));
-        let kind = [Kind::Key, Kind::Signature].into_iter().find(|known| known.word() == kind)?;
+        let kind = Kind::ALL.into_iter().find(|known| known.word() == kind)?;
         Some(DecreeId {
             keyring: self.chains.get(chain)?.client.keyring_address().to_owned(),
             chain: chain.to_owned(),
             kind,
             request: request.parse().ok()?,
+            event: None,
             item: item.parse().ok()?,
         })
     }

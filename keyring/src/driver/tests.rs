@@ -44,7 +44,8 @@ fn session(name: u64) -> SessionId {
 }
 
 fn priority(deadline: u64, request: u64) -> Priority {
-    let decree = DecreeId { chain: "c".into(), keyring: "k".into(), kind: Kind::Signature, request, item: 0 };
+    let decree =
+        DecreeId { chain: "c".into(), keyring: "k".into(), kind: Kind::Signature, request, event: None, item: 0 };
     Priority::Request(Height(deadline), decree)
 }
 

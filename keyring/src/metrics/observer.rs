@@ -77,6 +77,7 @@ impl Observer {
             },
             Event::Chain(chain, news) => self.chain_news(chain, news),
             Event::Tick
+            | Event::Contract(..)
             | Event::LinkUp(..)
             | Event::LinkDown(_)
             | Event::Packet(_)

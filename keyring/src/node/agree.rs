@@ -9,7 +9,7 @@ use super::{
 };
 use crate::admission::Task;
 use crate::agreement::{Act, Audience, Record, Rules};
-use crate::decree::{DecreeId, Kind, Value};
+use crate::decree::{DecreeId, Value};
 use crate::message::{Attachment, Content, Packet, Share, Statement};
 use crate::request::Event;
 use crate::shelf;
@@ -110,7 +110,9 @@ impl Node {
     }
 
     fn serves(&self, decree: &DecreeId) -> bool {
-        self.chains.get(&decree.chain).is_some_and(|side| side.setup.keyring == decree.keyring)
+        let at_chain = self.chains.get(&decree.chain).is_some_and(|side| side.setup.keyring == decree.keyring);
+        let at_contract = self.contracts.get(&decree.chain);
+        at_chain || at_contract.is_some_and(|side| side.setup.proxy.address.to_string() == decree.keyring)
     }
 
     pub(super) fn stored_record(&self, decree: &DecreeId) -> Result<Option<Record>, crate::store::StoreError> {
@@ -136,7 +138,7 @@ impl Node {
 
     /// The `stored` statements of the key that an answer names; for signatures there are none.
     fn certificate_for(&self, decree: &DecreeId, answer: &[u8]) -> Vec<crate::message::Envelope> {
-        if decree.kind != Kind::Key {
+        if !decree.kind.names_a_key() {
             return Vec::new();
         }
         [Suite::Secp256k1, Suite::Ed25519]
@@ -167,6 +169,7 @@ impl Node {
         }
         acts.extend(act(&mut live, &view, self));
         self.gap = faded(self.gap, live.decree.gap());
+        let has_key = id.kind.names_a_key() && acts.iter().any(|act| matches!(act, Act::Decided));
         self.perform(id, &mut live, acts);
         if let Some(record) = live.decree.take_record() {
             match record.encode() {
@@ -179,6 +182,9 @@ impl Node {
         }
         if !self.is_over(id, &live) {
             self.live.insert(id.clone(), live);
+        }
+        if has_key {
+            self.key_known(id);
         }
     }
 

@@ -95,7 +95,7 @@ impl Node {
             .collect();
         for id in late {
             // Whether the chain fulfilled it at the last moment is read from the chain, not assumed.
-            let request = chain_client::RequestId { kind: chain_kind(id.kind), number: id.request };
+            let Some(request) = request_of(&id) else { continue };
             self.effects.orders.push(Order::ReadStanding(id, request));
         }
         self.tick();
@@ -131,7 +131,7 @@ impl Node {
                 .map(|(id, _)| id.clone())
                 .collect();
             for id in gone {
-                let request = chain_client::RequestId { kind: chain_kind(id.kind), number: id.request };
+                let Some(request) = request_of(&id) else { continue };
                 self.effects.orders.push(Order::ReadStanding(id, request));
             }
         }
@@ -159,17 +159,7 @@ impl Node {
             Err(error) => return self.memory_failed(Some(&id), &error),
         }
         let verdict = admission::judge(&sighting, &reserved, |key| self.known(key, &id));
-        let record = RequestRecord {
-            state: State::Admitted,
-            job: None,
-            load: Some(sighting.load),
-            learning: false,
-            seen,
-            decided_after_ms: None,
-            broadcast_after_ms: None,
-            transaction: None,
-            note: String::new(),
-        };
+        let record = RequestRecord { load: Some(sighting.load), ..RequestRecord::new(seen) };
         match verdict {
             Verdict::Admitted(job) => self.admit(job, record),
             Verdict::Group => {}
@@ -204,7 +194,7 @@ impl Node {
         }
     }
 
-    fn admit(&mut self, job: Job, request: RequestRecord) {
+    pub(super) fn admit(&mut self, job: Job, request: RequestRecord) {
         let id = job.decree.clone();
         let stored = match self.stored_record(&id) {
             Ok(record) => record.unwrap_or_default(),
@@ -262,17 +252,12 @@ impl Node {
         self.learn(job);
     }
 
-    fn learn(&mut self, job: Job) {
+    pub(super) fn learn(&mut self, job: Job) {
         let request = RequestRecord {
             state: State::Parked,
             job: Some(job.clone()),
-            load: None,
             learning: true,
-            seen: job.created,
-            decided_after_ms: None,
-            broadcast_after_ms: None,
-            transaction: None,
-            note: String::new(),
+            ..RequestRecord::new(job.created)
         };
         let stored = self.stored_record(&job.decree).ok().flatten().unwrap_or_default();
         self.write([Entry::put(Table::Open, job.decree.to_bytes(), Vec::new())]);
@@ -360,7 +345,7 @@ impl Node {
         self.write([Entry::put(Table::Request, id.to_bytes(), postcard::to_stdvec(request).unwrap_or_default())]);
     }
 
-    fn stored_request(&self, id: &DecreeId) -> Result<Option<RequestRecord>, crate::store::StoreError> {
+    pub(super) fn stored_request(&self, id: &DecreeId) -> Result<Option<RequestRecord>, crate::store::StoreError> {
         use super::Records as _;
         let damaged =
             || crate::store::StoreError::Damaged { place: format!("request/{id}"), what: "record does not decode" };
@@ -378,12 +363,22 @@ pub fn decree_of(chain: &str, keyring: &str, request: &Request) -> DecreeId {
         RequestKind::Key => Kind::Key,
         RequestKind::Signature => Kind::Signature,
     };
-    DecreeId { chain: chain.to_owned(), keyring: keyring.to_owned(), kind, request: request.id.number, item: 0 }
+    DecreeId {
+        chain: chain.to_owned(),
+        keyring: keyring.to_owned(),
+        kind,
+        request: request.id.number,
+        event: None,
+        item: 0,
+    }
 }
 
-pub(super) const fn chain_kind(kind: Kind) -> RequestKind {
-    match kind {
+/// The request of a zrChain behind a decree; `None` for what only contracts have.
+pub(super) const fn request_of(id: &DecreeId) -> Option<chain_client::RequestId> {
+    let kind = match id.kind {
         Kind::Key => RequestKind::Key,
         Kind::Signature => RequestKind::Signature,
-    }
+        Kind::Controller | Kind::Authorisation => return None,
+    };
+    Some(chain_client::RequestId { kind, number: id.request })
 }

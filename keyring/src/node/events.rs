@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chain_client::{Height, Hint, KeyringFacts, LowWater, Reading, Request, RequestId, SignedTx, Standing, TxHash};
 use mpc_core::{AuxInfo, Commitments, KeyId, KeyShare, Partial, PartyIndex, Payload, Possession, SessionId, Suite};
 
-use super::Word;
+use super::{ContractNews, ContractSetup, Word};
 use crate::admission::Sighting;
 use crate::agreement::Audience;
 use crate::agreement::clock::Millis;
@@ -33,6 +33,8 @@ pub struct Setup {
     pub live_max: usize,
     /// One entry per chain and keyring served.
     pub chains: Vec<ChainSetup>,
+    /// One entry per contract served, at most one on a chain.
+    pub contracts: Vec<ContractSetup>,
 }
 
 /// A keyring on a chain, and this party's account there.
@@ -66,6 +68,8 @@ pub enum Event {
     Proved(KeyId, Possession),
     /// News of a chain.
     Chain(String, ChainNews),
+    /// News of the contract on a chain.
+    Contract(String, ContractNews),
     /// Whether safe primes for a run of auxiliary data are at hand.
     Primes(bool),
     /// Fresh chance, drawn when [`Order::Draw`] was carried out.

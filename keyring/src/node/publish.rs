@@ -2,7 +2,7 @@
 
 use chain_client::{Height, Hint, Reading};
 
-use super::chain::{STANDBY_BLOCKS, chain_kind};
+use super::chain::{STANDBY_BLOCKS, request_of};
 use super::{Level, Live, Node, Order};
 use crate::decree::DecreeId;
 use crate::outbox::{Leave, Moves, Outcome, Publication, Want};
@@ -20,6 +20,10 @@ impl Node {
             Ok(answer) => answer,
             Err(error) => return self.note(Level::Alarm, Some(id), format!("decided bytes do not verify: {error}")),
         };
+        if self.contracts.contains_key(&id.chain) {
+            let answer = certificate.answer.clone();
+            return self.decided_for_contract(id, live, &answer);
+        }
         let Some(load) = live.request.load.filter(|_| !live.request.learning) else { return };
         // Published once the restraint is let go: the decision is told again then.
         if self.keeps_out_of(&live.job) {
@@ -29,15 +33,11 @@ impl Node {
         let Some(side) = self.chains.get_mut(&id.chain) else { return };
         let answers_needed = side.keyring.as_ref().map_or(1, |facts| facts.party_threshold.max(1)) as usize;
         let behind = turn.unwrap_or(0).saturating_sub(answers_needed.saturating_sub(1)) as u64;
-        let publication = Publication {
-            request: chain_client::RequestId { kind: chain_kind(id.kind), number: id.request },
-            answer,
-            not_before: Height(side.height.0 + STANDBY_BLOCKS * behind),
-            load,
-        };
+        let Some(request) = request_of(id) else { return };
+        let publication =
+            Publication { request, answer, not_before: Height(side.height.0 + STANDBY_BLOCKS * behind), load };
         side.outbox.publish(id.clone(), publication);
         if behind == 0 {
-            let request = chain_client::RequestId { kind: chain_kind(id.kind), number: id.request };
             self.effects.orders.push(Order::ReadTogether(id.clone(), request));
         }
     }

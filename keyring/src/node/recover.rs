@@ -10,9 +10,10 @@ use mpc_core::AuxInfo;
 use super::chain::BLOCK_MS_ASSUMED;
 use super::memory::Memory;
 use super::stock::Stock;
-use super::{ChainSide, Effects, Node, Setup};
+use super::{ChainSide, ContractSide, Effects, Node, Setup};
 use crate::agreement::Record;
 use crate::agreement::clock::{GAP_ASSUMED_MS, Millis};
+use crate::decree::DecreeId;
 use crate::lease::Lease;
 use crate::outbox::Outbox;
 use crate::request::RequestRecord;
@@ -58,6 +59,11 @@ impl Node {
             };
             chains.insert(side.setup.chain.clone(), side);
         }
+        let mut contracts = BTreeMap::new();
+        for contract in setup.contracts {
+            let chain = crate::contract::chain_of(contract.proxy.chain);
+            contracts.insert(chain, ContractSide::recover(contract, store.as_ref(), now)?);
+        }
         let (quorum, parties) = (setup.committee.quorum(), setup.committee.parties());
         let remembered = super::standing::recover(store.as_ref())?;
         let lease = Lease::new(setup.me, parties, quorum, setup.process, remembered, now);
@@ -85,25 +91,34 @@ impl Node {
             promised_runs: BTreeSet::new(),
             stock,
             chains,
+            contracts,
             dropped: BTreeMap::new(),
             effects: Effects::default(),
         };
         node.reopen(store.as_ref())?;
+        node.ask_for_controllers();
         Ok(node)
     }
 
     /// Every decree that was open goes on from its record.
     fn reopen(&mut self, store: &dyn Store) -> Result<(), RecoverError> {
         let mut after: Option<Vec<u8>> = None;
+        let mut waiting = Vec::new();
         loop {
             let page = store.scan(Table::Open, b"", after.as_deref(), 256)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             for (name, _) in &page {
                 let what = || format!("open request {}", hex::encode(name));
                 let Some(bytes) = store.read(Table::Request, name)? else { continue };
                 let request: RequestRecord = postcard::from_bytes(&bytes).map_err(|_| RecoverError::Record(what()))?;
-                let Some(job) = request.job.clone().filter(|_| !request.state.is_end()) else { continue };
+                if request.state.is_end() {
+                    continue;
+                }
+                let Some(job) = request.job.clone() else {
+                    waiting.extend(DecreeId::from_bytes(name).map(|id| (id, request)));
+                    continue;
+                };
                 let record = match store.read(Table::Decree, name)? {
                     Some(bytes) => Record::decode(&bytes).map_err(|_| RecoverError::Record(what()))?,
                     None => Record::default(),
@@ -111,6 +126,10 @@ impl Node {
                 self.begin(job, request, record);
             }
         }
+        for (id, request) in waiting {
+            self.ask_again(&id, request);
+        }
+        Ok(())
     }
 }
 

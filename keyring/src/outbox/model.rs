@@ -19,7 +19,7 @@ pub(super) const NUMBER: u64 = 7;
 pub(super) const CEILING: u128 = 1_000;
 
 pub(super) fn decree(request: u64) -> DecreeId {
-    DecreeId { chain: CHAIN.to_owned(), keyring: "keyring1".to_owned(), kind: Kind::Key, request, item: 0 }
+    DecreeId { chain: CHAIN.to_owned(), keyring: "keyring1".to_owned(), kind: Kind::Key, request, event: None, item: 0 }
 }
 
 /// One key for every request: what is published does not matter here, under what does.

@@ -1,11 +1,12 @@
 //! The roster as a file: what is written and signed in a ceremony, and what becomes a [`Roster`] once it verifies.
 
 use super::{FILE_BYTES_MAX, PARTIES_MAX, Roster, RosterEntry, RosterError};
-use super::{check_entries, entry_digest, roster_digest, terms, verify_entry};
+use super::{check_contracts, check_entries, entry_digest, roster_digest, terms, verify_entry};
 use crate::identity::NodeIdentity;
+use chain_client::zrsign::name::Proxy;
 use mpc_core::Threshold;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -19,6 +20,9 @@ pub struct RosterFile {
     pub need: u16,
     /// How many parties there are: as many as are listed.
     pub of: u16,
+    /// The contracts whose controller keys all parties ask for, `eip155:CHAIN/ADDRESS`, by rising chain id.
+    #[serde(default)]
+    pub contracts: Vec<String>,
     /// The parties, by place.
     #[serde(rename = "party")]
     pub parties: Vec<RosterFileEntry>,
@@ -47,7 +51,16 @@ impl RosterFile {
     pub fn new(epoch: u64, need: u16, parties: impl IntoIterator<Item = RosterEntry>) -> Self {
         let parties: Vec<_> = parties.into_iter().map(RosterFileEntry::unsigned).collect();
         // A count beyond u16 is refused where everything is: when it is signed or verified.
-        Self { epoch, need, of: u16::try_from(parties.len()).unwrap_or(u16::MAX), parties }
+        let of = u16::try_from(parties.len()).unwrap_or(u16::MAX);
+        Self { epoch, need, of, contracts: Vec::new(), parties }
+    }
+
+    /// The same with contracts, in the order that a roster has them in.
+    #[must_use]
+    pub fn with_contracts(mut self, contracts: impl IntoIterator<Item = Proxy>) -> Self {
+        let ordered: BTreeSet<Proxy> = contracts.into_iter().collect();
+        self.contracts = ordered.into_iter().map(|contract| contract.to_string()).collect();
+        self
     }
 
     /// Reads a file.
@@ -86,8 +99,8 @@ impl RosterFile {
     /// # Security
     /// A signature consents to the whole membership. Look at it first.
     pub fn sign(&mut self, identity: &NodeIdentity) -> Result<(), RosterError> {
-        let (threshold, parties) = self.check()?;
-        let terms = terms(self.epoch, threshold, &parties);
+        let (threshold, parties, contracts) = self.check()?;
+        let terms = terms(self.epoch, threshold, &parties, &contracts);
         for (entry, written) in parties.iter().zip(&mut self.parties) {
             if entry.node_key == identity.public() {
                 written.signature = hex::encode(identity.sign(&entry_digest(&terms, entry)));
@@ -102,8 +115,8 @@ impl RosterFile {
     /// # Errors
     /// Everything that makes the roster invalid but signatures.
     pub fn digest(&self) -> Result<[u8; 32], RosterError> {
-        let (threshold, parties) = self.check()?;
-        Ok(roster_digest(&terms(self.epoch, threshold, &parties), &parties))
+        let (threshold, parties, contracts) = self.check()?;
+        Ok(roster_digest(&terms(self.epoch, threshold, &parties, &contracts), &parties))
     }
 
     /// The entries, checked but for their signatures.
@@ -119,8 +132,8 @@ impl RosterFile {
     /// # Errors
     /// Everything that makes the roster invalid but signatures.
     pub fn unsigned(&self) -> Result<Vec<String>, RosterError> {
-        let (threshold, parties) = self.check()?;
-        let terms = terms(self.epoch, threshold, &parties);
+        let (threshold, parties, contracts) = self.check()?;
+        let terms = terms(self.epoch, threshold, &parties, &contracts);
         let open = |(entry, written): (&RosterEntry, &RosterFileEntry)| {
             let signed = written.signature().is_some_and(|signature| verify_entry(&terms, entry, &signature).is_ok());
             (!signed).then(|| entry.name.clone())
@@ -136,13 +149,13 @@ impl RosterFile {
         if let Some(party) = self.unsigned()?.into_iter().next() {
             return Err(RosterError::Signature { party });
         }
-        let (threshold, parties) = self.check()?;
-        let digest = roster_digest(&terms(self.epoch, threshold, &parties), &parties);
-        Ok(Roster { epoch: self.epoch, threshold, parties, digest })
+        let (threshold, parties, contracts) = self.check()?;
+        let digest = roster_digest(&terms(self.epoch, threshold, &parties, &contracts), &parties);
+        Ok(Roster { epoch: self.epoch, threshold, parties, contracts, digest })
     }
 
     /// Everything but the signatures.
-    fn check(&self) -> Result<(Threshold, Vec<RosterEntry>), RosterError> {
+    fn check(&self) -> Result<(Threshold, Vec<RosterEntry>, Vec<Proxy>), RosterError> {
         let refused = || RosterError::Threshold { need: self.need, of: self.of, parties: self.parties.len() };
         if self.of > PARTIES_MAX || usize::from(self.of) != self.parties.len() {
             return Err(refused());
@@ -150,7 +163,7 @@ impl RosterFile {
         let threshold = Threshold::new(self.need, self.of).map_err(|_| refused())?;
         let parties = self.parties.iter().map(RosterFileEntry::checked).collect::<Result<Vec<_>, _>>()?;
         check_entries(&parties)?;
-        Ok((threshold, parties))
+        Ok((threshold, parties, check_contracts(&self.contracts)?))
     }
 }
 

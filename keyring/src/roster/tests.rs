@@ -39,7 +39,7 @@ fn a_signed_roster_survives_its_file() {
 
 #[test]
 fn any_change_after_signing_is_refused() {
-    let changes: [fn(&mut RosterFile); 8] = [
+    let changes: [fn(&mut RosterFile); 9] = [
         |file| file.epoch += 1,
         |file| file.need = 3,
         |file| file.parties.swap(0, 1),
@@ -48,6 +48,7 @@ fn any_change_after_signing_is_refused() {
         |file| drop(file.parties[0].accounts.insert("zenrock".to_owned(), "zen1thief".to_owned())),
         |file| file.parties[0].node_key = hex::encode(identities(9)[8].public()),
         |file| file.parties[0].signature.clear(),
+        |file| file.contracts.push(format!("eip155:1/{}", alloy_primitives::Address::ZERO)),
     ];
     for (place, change) in changes.iter().enumerate() {
         let mut file = signed(2, 3);
@@ -104,4 +105,16 @@ fn the_quorum_is_a_majority_and_at_least_the_threshold() {
     for (need, count, quorum) in [(2, 2, 2), (2, 3, 2), (2, 5, 3), (3, 5, 3), (5, 8, 5), (11, 16, 11), (22, 32, 22)] {
         assert_eq!(signed(need, count).verify().unwrap().quorum(), quorum, "{need} of {count}");
     }
+}
+
+#[test]
+fn contracts_are_listed_in_one_order_and_one_on_a_chain() {
+    let at = |chain: u64| format!("eip155:{chain}/0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0");
+    let with = |contracts: Vec<String>| RosterFile { contracts, ..signed(2, 3) }.digest();
+    assert!(with(vec![at(1), at(31_337)]).is_ok());
+    for odd in [vec![at(31_337), at(1)], vec![at(1), at(1)], vec![at(1).to_lowercase()], vec!["eip155:1".to_owned()]] {
+        assert!(matches!(with(odd.clone()), Err(RosterError::Contract { .. })), "{odd:?}");
+    }
+    let many = (1..=17).map(at).collect();
+    assert!(matches!(with(many), Err(RosterError::Contract { .. })));
 }

@@ -63,6 +63,11 @@ impl Crew {
         self.members[party].as_ref().and_then(Child::id)
     }
 
+    /// The processes that live.
+    pub(crate) fn pids(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.members.len()).filter_map(|party| self.pid(party))
+    }
+
     pub(crate) fn start_party(&mut self, party: usize, arguments: &[&str]) {
         let number = party.to_string();
         self.spawn(party, &[&["--prepared-primes", &number], arguments].concat());

@@ -38,6 +38,7 @@ impl World {
             keys_per_lane: [Suite::Secp256k1, Suite::Ed25519].map(|suite| (suite, self.plan.keys_per_lane)).into(),
             live_max: LIVE_MAX,
             slots: self.plan.slots,
+            contracts: Vec::new(),
             chains: vec![ChainSetup {
                 chain: CHAIN.to_owned(),
                 keyring: self.town.keyring.clone(),

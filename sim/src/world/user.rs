@@ -168,7 +168,8 @@ impl World {
             RequestKind::Signature => Kind::Signature,
         };
         let chain = crate::town::CHAIN.to_owned();
-        let decree = DecreeId { chain, keyring: self.town.keyring.clone(), kind, request: id.number, item: 0 };
+        let decree =
+            DecreeId { chain, keyring: self.town.keyring.clone(), kind, request: id.number, event: None, item: 0 };
         crate::laws::record_of(self.process(party).store.as_ref(), &decree)
     }
 

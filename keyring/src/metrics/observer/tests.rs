@@ -15,21 +15,11 @@ fn observer() -> Observer {
 
 fn decree(number: u64) -> DecreeId {
     let (chain, keyring) = (CHAIN.to_owned(), "keyring1x".to_owned());
-    DecreeId { chain, keyring, kind: Kind::Signature, request: number, item: 0 }
+    DecreeId { chain, keyring, kind: Kind::Signature, request: number, event: None, item: 0 }
 }
 
 fn record(state: State) -> RequestRecord {
-    RequestRecord {
-        state,
-        job: None,
-        load: None,
-        learning: false,
-        seen: Height(5),
-        decided_after_ms: None,
-        broadcast_after_ms: None,
-        transaction: None,
-        note: String::new(),
-    }
+    RequestRecord { state, ..RequestRecord::new(Height(5)) }
 }
 
 fn write(observer: &mut Observer, number: u64, record: &RequestRecord) {

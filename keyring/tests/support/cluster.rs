@@ -1,0 +1,289 @@
+//! Nodes without sockets, chain or crashes: one queue carries everything in order.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use chain_client::zrsign::name::Proxy;
+use chain_client::{AnswerLoad, ChainKey, Height, Request, RequestKind, SignedTx};
+use keyring::admission::Sighting;
+use keyring::agreement::Audience;
+use keyring::committee::Committee;
+use keyring::decree::{DecreeId, Kind};
+use keyring::identity::NodeIdentity;
+use keyring::lease::{Life, Process};
+use keyring::message::{Envelope, Packet};
+use keyring::node::{ChainNews, ChainSetup, ContractSetup, Effects, Event, Node, Order, RunNews, Setup};
+use keyring::outbox::{Order as PenOrder, Pen};
+use keyring::runs::{AnyRun, Workshop};
+use keyring::store::{MemoryStore, Store, Table};
+use mpc_core::{KeyShare, PartyIndex, Recipient, SessionId, Step, Suite, Threshold, Transparent};
+use rand::{RngCore as _, SeedableRng as _};
+use rand_chacha::ChaCha20Rng;
+use zeroize::Zeroizing;
+
+pub(crate) const CHAIN: &str = "test";
+pub(crate) const KEYRING: &str = "keyring1test";
+
+struct SilentPen(String);
+
+impl Pen for SilentPen {
+    fn account(&self) -> &str {
+        &self.0
+    }
+    fn answer(&self, _: &PenOrder<'_>) -> Option<SignedTx> {
+        None
+    }
+    fn fee(&self, _: &PenOrder<'_>) -> Option<u128> {
+        None
+    }
+    fn nothing(&self, _: u64, _: u64, _: u32) -> Option<SignedTx> {
+        None
+    }
+}
+
+pub(crate) struct Party {
+    pub(crate) node: Node,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) identity: NodeIdentity,
+    workshop: Workshop,
+    runs: BTreeMap<SessionId, AnyRun>,
+    early: BTreeMap<SessionId, Vec<(PartyIndex, Vec<u8>)>>,
+}
+
+enum Mail {
+    Event(Event),
+    Round(SessionId, PartyIndex, Vec<u8>),
+}
+
+pub(crate) struct Cluster {
+    pub(crate) parties: Vec<Party>,
+    down: Vec<PartyIndex>,
+    queue: VecDeque<(PartyIndex, Mail)>,
+    pub(crate) now: u64,
+    rng: ChaCha20Rng,
+}
+
+impl Cluster {
+    pub(crate) fn of(need: u16, of: u16) -> Self {
+        Self::with(need, of, &[])
+    }
+
+    /// The same, asked for the controller keys of these contracts.
+    pub(crate) fn with(need: u16, of: u16, contracts: &[Proxy]) -> Self {
+        let mut cluster = Self::before_anything(need, of, contracts);
+        cluster.settle();
+        cluster
+    }
+
+    /// The same before anybody was heard.
+    pub(crate) fn before_anything(need: u16, of: u16, contracts: &[Proxy]) -> Self {
+        let threshold = Threshold::new(need, of).unwrap();
+        let identities: Vec<NodeIdentity> =
+            (0..of).map(|i| NodeIdentity::from_seed(&Zeroizing::new([i as u8 + 1; 32]))).collect();
+        let keys = identities
+            .iter()
+            .map(|identity| ed25519_dalek::VerifyingKey::from_bytes(&identity.public()).unwrap())
+            .collect();
+        let committee = Arc::new(Committee::new(1, threshold, keys).unwrap());
+        let parties = identities.into_iter().zip(0..of).map(|(identity, i)| {
+            let me = PartyIndex::new(i);
+            let store = Arc::new(MemoryStore::new(u64::from(i)));
+            let setup = Setup {
+                me,
+                process: Process { life: Life { incarnation: 0, boot: 1 }, instance: u64::from(i) },
+                committee: committee.clone(),
+                keys_per_lane: BTreeMap::from([(Suite::Secp256k1, 1), (Suite::Ed25519, 1)]),
+                slots: 1,
+                live_max: 64,
+                contracts: contracts
+                    .iter()
+                    .map(|proxy| ContractSetup { proxy: *proxy, destinations: Vec::new() })
+                    .collect(),
+                chains: vec![ChainSetup {
+                    chain: CHAIN.to_owned(),
+                    keyring: KEYRING.to_owned(),
+                    reserved: vec![],
+                    endpoints: 1,
+                    pen: Arc::new(SilentPen(format!("party{i}"))),
+                }],
+            };
+            let node = Node::recover(setup, store.clone(), 0).unwrap();
+            let workshop = Workshop {
+                me,
+                threshold,
+                store: store.clone(),
+                engine: Arc::new(Transparent),
+                primes: Box::new(move || Some(mpc_core::testing::primes_for(&Transparent, me))),
+            };
+            Party { node, store, identity, workshop, runs: BTreeMap::new(), early: BTreeMap::new() }
+        });
+        let parties = parties.collect();
+        let rng = ChaCha20Rng::seed_from_u64(7);
+        let mut cluster = Self { parties, down: vec![], queue: VecDeque::new(), now: 0, rng };
+        cluster.tell_all(|| Event::Primes(true));
+        for i in 0..of {
+            for j in (0..of).filter(|j| *j != i) {
+                cluster.tell(PartyIndex::new(i), Event::LinkUp(PartyIndex::new(j), 1));
+            }
+        }
+        cluster
+    }
+
+    pub(crate) fn tell(&mut self, to: PartyIndex, event: Event) {
+        self.queue.push_back((to, Mail::Event(event)));
+    }
+
+    pub(crate) fn tell_all(&mut self, event: impl Fn() -> Event) {
+        for i in 0..self.parties.len() {
+            self.tell(PartyIndex::new(i as u16), event());
+        }
+    }
+
+    pub(crate) fn stop(&mut self, party: u16) {
+        self.down.push(PartyIndex::new(party));
+        self.tell_all(|| Event::LinkDown(PartyIndex::new(party)));
+    }
+
+    /// Delivers everything, then lets time pass, until nothing but time happens.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..60 {
+            while let Some((to, mail)) = self.queue.pop_front() {
+                if self.down.contains(&to) {
+                    continue;
+                }
+                let party = &mut self.parties[usize::from(to.get())];
+                match mail {
+                    Mail::Event(event) => party.node.on(self.now, event),
+                    Mail::Round(session, from, body) => match party.runs.get_mut(&session) {
+                        Some(run) => {
+                            let _ = run.receive(from, &body);
+                            self.step(to, session);
+                        }
+                        None => party.early.entry(session).or_default().push((from, body)),
+                    },
+                }
+                self.perform(to);
+            }
+            self.now += 500;
+            self.tell_all(|| Event::Tick);
+        }
+    }
+
+    fn perform(&mut self, at: PartyIndex) {
+        let party = &mut self.parties[usize::from(at.get())];
+        let Effects { entries, orders } = party.node.take_effects();
+        let head = party.store.append(&entries).unwrap();
+        party.node.committed();
+        for order in orders {
+            let party = &mut self.parties[usize::from(at.get())];
+            match order {
+                Order::Say { to, content, attachment } => {
+                    let envelope = Envelope::sign(
+                        &party.identity,
+                        1,
+                        (at, u64::from(at.get())),
+                        content,
+                        head.position,
+                        head.hash,
+                    );
+                    let packet = Packet { envelope, attachment: *attachment };
+                    for i in (0..self.parties.len()).map(|i| PartyIndex::new(i as u16)) {
+                        if to == Audience::All || to == Audience::One(i) {
+                            self.tell(i, Event::Packet(Box::new(packet.clone())));
+                        }
+                    }
+                }
+                Order::Start { session, run, .. } => {
+                    let mut begun = party.workshop.begin(session, &run, &mut self.rng).unwrap();
+                    for (from, body) in party.early.remove(&session).unwrap_or_default() {
+                        let _ = begun.receive(from, &body);
+                    }
+                    party.runs.insert(session, begun);
+                    self.step(at, session);
+                }
+                Order::Stop(session) => {
+                    party.runs.remove(&session);
+                }
+                Order::Prove(key, context) => {
+                    let bytes = party.store.read(Table::Share, key.as_bytes()).unwrap().unwrap();
+                    let proof = KeyShare::decode(&bytes).unwrap().prove(&context, &mut self.rng);
+                    self.tell(at, Event::Proved(key, proof));
+                }
+                Order::Draw => {
+                    let nonce = self.rng.next_u64();
+                    self.tell(at, Event::Nonce(nonce));
+                }
+                Order::ShowJournal { .. }
+                | Order::ReadTogether(..)
+                | Order::Confirm(..)
+                | Order::Explain(..)
+                | Order::Examine { .. }
+                | Order::ReadStanding(..)
+                | Order::Broadcast(..)
+                | Order::Note(_) => {}
+            }
+        }
+    }
+
+    fn step(&mut self, at: PartyIndex, session: SessionId) {
+        loop {
+            let party = &mut self.parties[usize::from(at.get())];
+            let Some(run) = party.runs.get_mut(&session) else { return };
+            match run.step() {
+                Step::Send { to, body } => {
+                    for i in (0..self.parties.len()).map(|i| PartyIndex::new(i as u16)).filter(|i| *i != at) {
+                        if to == Recipient::All || to == Recipient::One(i) {
+                            self.queue.push_back((i, Mail::Round(session, at, body.clone())));
+                        }
+                    }
+                }
+                Step::Yield => {}
+                Step::Wait => return,
+                Step::Done(news) => {
+                    party.runs.remove(&session);
+                    return self.tell(at, Event::Run(session, news));
+                }
+                Step::Stop(abort) => {
+                    party.runs.remove(&session);
+                    let culprits = abort.culprits().into_iter().collect();
+                    let news = RunNews::Failed { culprits, reason: abort.to_string() };
+                    return self.tell(at, Event::Run(session, news));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn ask(&mut self, request: Request, key: Option<ChainKey>) -> DecreeId {
+        let decree = DecreeId {
+            chain: CHAIN.to_owned(),
+            keyring: KEYRING.to_owned(),
+            kind: if request.id.kind == RequestKind::Key { Kind::Key } else { Kind::Signature },
+            request: request.id.number,
+            event: None,
+            item: 0,
+        };
+        for i in 0..self.parties.len() {
+            let sighting = Sighting {
+                decree: decree.clone(),
+                request: request.clone(),
+                created: Height(5),
+                key: key.clone(),
+                creator_owns_workspace: true,
+                load: AnswerLoad { kind: request.id.kind, record_bytes: 200, parent_bytes: 0, takes_fee: false },
+            };
+            let news = ChainNews::Seen(Box::new(sighting));
+            self.tell(PartyIndex::new(i as u16), Event::Chain(CHAIN.to_owned(), news));
+        }
+        self.settle();
+        decree
+    }
+
+    /// The decided bytes, of every party whose store holds the decision.
+    pub(crate) fn answers(&self, decree: &DecreeId) -> Vec<Vec<u8>> {
+        let record = |party: &Party| {
+            let bytes = party.store.read(Table::Decree, &decree.to_bytes()).unwrap()?;
+            keyring::agreement::Record::decode(&bytes).unwrap().decided
+        };
+        self.parties.iter().filter_map(record).map(|certificate| certificate.answer).collect()
+    }
+}
