@@ -20,7 +20,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service, ServiceExt as _};
 use url::Url;
 
-pub(crate) use node::{Node, pinned};
+pub(crate) use node::{Node, pinned, with_sources};
 
 use crate::name::{ChainId, EndpointId, Height};
 
@@ -147,7 +147,7 @@ impl Endpoint {
 }
 
 /// The address without user, password, path and query.
-fn redacted(address: &Url) -> String {
+pub(crate) fn redacted(address: &Url) -> String {
     let host = address.host_str().unwrap_or("no host");
     match address.port_or_known_default() {
         Some(port) => format!("{}://{host}:{port}", address.scheme()),

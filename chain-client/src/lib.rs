@@ -13,7 +13,7 @@
 //! | [`tx`] | signed bytes, pure |
 //! | [`fee`] | gas by record size, and its price |
 //! | [`wallet`] | addresses on this chain and others |
-//! | [`zrsign`] | the zrSign contracts on EVM chains, pure |
+//! | [`zrsign`] | the zrSign contracts on EVM chains: what is asked and answered, reads, sending |
 //! | [`submission`] | signed transactions, hints, receipts |
 //!
 //! The facts all of this relies on stand in `docs/zrchain.md`.

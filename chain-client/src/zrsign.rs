@@ -1,5 +1,5 @@
-//! zrSign Direct, pure: what its contracts ask in their logs, what an answer must say, and what a range of blocks must
-//! show before it counts. No network here.
+//! zrSign Direct: what its contracts ask in their logs, what an answer must say, and what a range of blocks must show
+//! before it counts. All of it is pure but [`evm`], which reads the chain and sends to it.
 //!
 //! | Room | Holds |
 //! | --- | --- |
@@ -10,13 +10,17 @@
 //! | [`authorisation`] | the digest that admits an answer, and its signature's one form |
 //! | [`range`] | whether a range of blocks is complete |
 //! | [`price`] | at which gas price a response does not revert |
+//! | [`revert`] | why a response would revert |
+//! | [`evm`] | endpoints of an EVM chain: final ranges, getters, sending |
 //!
 //! The facts all of this relies on stand in `docs/zrsign.md`.
 
 pub mod abi;
 pub mod authorisation;
 pub mod event;
+pub mod evm;
 pub mod name;
 pub mod price;
 pub mod range;
+pub mod revert;
 pub mod transaction;

@@ -181,7 +181,8 @@ fn height_in(metadata: &MetadataMap) -> Option<Height> {
     metadata.get(HEIGHT_KEY)?.to_str().ok()?.parse().ok().map(Height)
 }
 
-fn with_sources(error: &dyn std::error::Error) -> String {
+/// An error with all its causes: the outermost of a transport says little.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 

@@ -4,13 +4,14 @@
 //! A range counts only if
 //!
 //! 1. its headers follow each other by parent hash, from the block where the last range ended;
-//! 2. of every block whose bloom admits a log of the contract, the receipts were shown, and the bloom of all their logs is
-//!    the header's: then none was left out, and none put in;
+//! 2. of every block whose bloom admits a log of the contract, the receipts were shown, they hash to the root in the
+//!    header, and the bloom of all their logs is the header's: then none was left out, none put in, and none changed;
 //! 3. the trace numbers of its signature requests run without a gap from those before it to `getTraceId()` at its last
 //!    block.
 //!
 //! Otherwise the cursor stays where it is and a person is told. This does not defend against a node that invents a whole
-//! chain; that several endpoints must agree does.
+//! chain; that several endpoints must agree does. Chains whose headers do not hold what Ethereum's hold show less: no
+//! root, or not even a bloom. Then the receipts of all blocks are needed, and agreement is all there is.
 
 use alloy_primitives::{Address, B256, Bloom, BloomInput, U256};
 use serde::{Deserialize, Serialize};
@@ -28,8 +29,10 @@ pub struct Header {
     pub hash: B256,
     /// The block before it.
     pub parent: B256,
-    /// What its logs are about.
-    pub bloom: Bloom,
+    /// What its logs are about; `None` where headers do not tell, and any block may hold a log.
+    pub bloom: Option<Bloom>,
+    /// What its receipts hash to; `None` where headers do not tell in a form that this program knows.
+    pub receipts: Option<B256>,
 }
 
 /// Where the last range ended, and what had been asked until there.
@@ -48,6 +51,8 @@ pub struct Mark {
 pub struct Shown {
     /// The block.
     pub block: B256,
+    /// What the receipts hash to.
+    pub root: B256,
     /// Of every contract, in order.
     pub logs: Vec<Log>,
 }
@@ -88,7 +93,8 @@ pub enum Incomplete {
 
 /// The blocks of a range whose receipts are needed: their blooms admit a log of the contract.
 pub fn admitted(headers: &[Header], contract: Address) -> impl Iterator<Item = &Header> {
-    headers.iter().filter(move |header| header.bloom.contains_input(BloomInput::Raw(contract.as_slice())))
+    let admits = move |bloom: Bloom| bloom.contains_input(BloomInput::Raw(contract.as_slice()));
+    headers.iter().filter(move |header| header.bloom.is_none_or(admits))
 }
 
 /// Judges a range. The contract's own logs come back, with the mark where the next range begins.
@@ -113,9 +119,10 @@ pub fn judge(
     let mut own = Vec::new();
     for header in admitted(headers, contract) {
         let receipts = shown.iter().find(|shown| shown.block == header.hash);
-        let Shown { logs, .. } = receipts.ok_or(Incomplete::Receipts { height: header.height })?;
+        let Shown { logs, root, .. } = receipts.ok_or(Incomplete::Receipts { height: header.height })?;
         if !logs.iter().all(|log| log.at.block == header.hash && log.at.height == header.height)
-            || bloom_of(logs) != header.bloom
+            || header.receipts.is_some_and(|receipts| receipts != *root)
+            || header.bloom.is_some_and(|bloom| bloom != bloom_of(logs))
         {
             return Err(Incomplete::Omitted { height: header.height });
         }
@@ -159,6 +166,10 @@ mod tests {
         keccak256(height.to_be_bytes())
     }
 
+    fn root(height: u64) -> B256 {
+        keccak256(hash(height))
+    }
+
     fn log(height: u64, index: u64, address: Address, trace: Option<u64>) -> Log {
         let topics = match trace {
             Some(trace) => vec![abi::ZrSigRequest::SIGNATURE_HASH, U256::from(trace).into(), B256::ZERO],
@@ -175,11 +186,16 @@ mod tests {
             14 => vec![log(14, 0, CONTRACT, Some(4)), log(14, 1, OTHER, None), log(14, 2, CONTRACT, Some(5))],
             _ => Vec::new(),
         };
-        let header =
-            |height| Header { height, hash: hash(height), parent: hash(height - 1), bloom: bloom_of(&logs(height)) };
+        let header = |height| Header {
+            height,
+            hash: hash(height),
+            parent: hash(height - 1),
+            bloom: Some(bloom_of(&logs(height))),
+            receipts: Some(root(height)),
+        };
         let headers: Vec<Header> = (11..=15).map(header).collect();
         let shown = admitted(&headers, CONTRACT)
-            .map(|header| Shown { block: header.hash, logs: logs(header.height) })
+            .map(|header| Shown { block: header.hash, root: root(header.height), logs: logs(header.height) })
             .collect();
         (Mark { height: 10, hash: hash(10), next_trace: U256::from(3) }, headers, shown)
     }
@@ -232,6 +248,33 @@ mod tests {
         assert!(one_of_two.is_err(), "{one_of_two:?}");
         let repeated = judged(|_, _, shown| shown[1].logs.push(log(14, 3, CONTRACT, Some(5))), 6);
         assert_eq!(repeated, Err(Incomplete::Trace { expected: U256::from(6), found: U256::from(5) }));
+    }
+
+    /// The data of a log is in no bloom and no count.
+    #[test]
+    fn what_a_node_changes_within_a_log_is_noticed_by_the_root() {
+        let change = |shown: &mut Vec<Shown>| {
+            shown[0].logs[0].data = Bytes::from_static(b"another payload");
+            shown[0].root = B256::ZERO;
+        };
+        let changed = judged(|_, _, shown| change(shown), 6);
+        assert_eq!(changed, Err(Incomplete::Omitted { height: 12 }));
+        let unproven = judged(|_, headers, shown| (headers[1].receipts = None, change(shown)).1, 6);
+        assert!(unproven.is_ok(), "without a root nobody can tell: {unproven:?}");
+    }
+
+    #[test]
+    fn without_blooms_every_block_must_show_its_receipts() {
+        let forget = |headers: &mut Vec<Header>| headers.iter_mut().for_each(|header| header.bloom = None);
+        let missing = judged(|_, headers, _| forget(headers), 6);
+        assert_eq!(missing, Err(Incomplete::Receipts { height: 11 }));
+        let show = |headers: &mut Vec<Header>, shown: &mut Vec<Shown>| {
+            forget(headers);
+            let empty = |height| Shown { block: hash(height), root: root(height), logs: Vec::new() };
+            shown.extend([11, 13, 15].map(empty));
+        };
+        let (_, logs) = judged(|_, headers, shown| show(headers, shown), 6).unwrap();
+        assert_eq!(logs.len(), 3);
     }
 
     #[test]

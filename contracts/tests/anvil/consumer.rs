@@ -9,18 +9,9 @@ use contracts::names::{BITCOIN_TESTNET, EVM, chain_id};
 
 use crate::world::{
     Ask, MPC_FEE, STRANGER, USER, WALLET_0, World, first_wallet, hash_answer, hello, log, refund, sepolia,
-    with_arguments,
 };
 
 const RECIPIENT: Address = address!("3CA69dc0824fF36B545ddB1b5e4bf13B17905421");
-
-/// A consumer with ten ether, whose operator is the user.
-pub(crate) async fn consumer(world: &World) -> Address {
-    let arguments = ExampleConsumer::constructorCall { zrSign: world.zr_sign };
-    let consumer = world.deploy(USER, with_arguments(&ExampleConsumer::BYTECODE, &arguments)).await;
-    world.fund(consumer).await;
-    consumer
-}
 
 fn by(world: &World, from: Address, consumer: Address, call: &impl SolCall) -> Ask {
     world.call(from, call).to(consumer)
@@ -44,7 +35,7 @@ fn bitcoin() -> B256 {
 #[tokio::test]
 async fn keys_hashes_transactions() {
     let world = World::new().await;
-    let consumer = consumer(&world).await;
+    let consumer = world.consumer().await;
     let by_user = |call: Vec<u8>| world.ask(USER, call).to(consumer);
 
     // Keys: of a monitored EVM wallet and a Bitcoin wallet, owned by the consumer.
@@ -149,7 +140,7 @@ fn ask_transaction(fields: LegacyTransaction::Fields) -> ExampleConsumer::askTra
 #[tokio::test]
 async fn payloads_are_nine_items() {
     let world = World::new().await;
-    let consumer = consumer(&world).await;
+    let consumer = world.consumer().await;
     world.done(by(&world, USER, consumer, &ExampleConsumer::requestNewEVMWalletCall { options: 1 })).await;
     world.done(world.key_response(&KeyAnswer { owner: consumer, ..first_wallet(1) })).await;
     let mut lengths: Vec<Vec<u8>> = [0, 2, 40, 55, 56, 57, 255, 256, 300].map(|length| vec![0xab; length]).into();
@@ -188,7 +179,7 @@ fn encoded(data: &[u8]) -> Bytes {
 #[tokio::test]
 async fn only_its_operator_spends_its_balance() {
     let world = World::new().await;
-    let consumer = consumer(&world).await;
+    let consumer = world.consumer().await;
     let refused = ExampleConsumer::NotOperator { caller: STRANGER }.abi_encode();
     for call in [
         ExampleConsumer::requestNewEVMWalletCall { options: 1 }.abi_encode(),

@@ -117,7 +117,7 @@ async fn measured(version: Version) -> Vec<u64> {
     let answer = SignatureAnswer { broadcast: true, meta_data: Bytes::from_static(&COMPLETED), ..hash_answer(2) };
     note(world.done(world.signature_response(&answer).gas(limit)).await);
 
-    let consumer = crate::consumer::consumer(&world).await;
+    let consumer = world.consumer().await;
     let call = ExampleConsumer::requestNewEVMWalletCall { options: 1 };
     world.done(world.call(USER, &call).to(consumer)).await;
     let answer = KeyAnswer { owner: consumer, ..first_wallet(1) };

@@ -79,6 +79,7 @@ fn program() -> PathBuf {
         "aarch64" => "arm64",
         other => other,
     };
+    // chain-client's tests have this file as well; both crates stand side by side.
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("node_modules/@foundry-rs/anvil-{system}-{machine}/bin/anvil"))
+        .join(format!("../contracts/node_modules/@foundry-rs/anvil-{system}-{machine}/bin/anvil"))
 }

@@ -8,6 +8,7 @@ use alloy_provider::{Provider, ProviderBuilder, RootProvider};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_sol_types::SolCall;
 use contracts::bindings::compatible::{IZrSign, ZrSign};
+use contracts::bindings::consumer::ExampleConsumer;
 use contracts::bindings::hardened::ZrSignHardened;
 use contracts::bindings::proxy::ZrProxy;
 use contracts::bindings::test_owner::TestOwner;
@@ -29,7 +30,8 @@ pub(crate) struct World {
     pub(crate) provider: RootProvider,
     pub(crate) zr_sign: Address,
     pub(crate) version: Version,
-    _node: Node,
+    #[allow(dead_code, reason = "chain-client's tests have this file as well, and ask the node themselves")]
+    pub(crate) node: Node,
 }
 
 impl World {
@@ -50,7 +52,7 @@ impl World {
     pub(crate) async fn bare(version: Version) -> Self {
         let node = Node::start().await;
         let provider = ProviderBuilder::default().connect_http(format!("http://{}", node.address).parse().unwrap());
-        let world = Self { provider, zr_sign: Address::ZERO, version, _node: node };
+        let world = Self { provider, zr_sign: Address::ZERO, version, node };
         world.done(world.ask(ADMIN, Bytes::new()).to(ADMIN).gas(21_000)).await;
         world
     }
@@ -225,6 +227,14 @@ impl World {
         request.to = Some(TxKind::Create);
         request.transaction_type = Some(0);
         request
+    }
+
+    /// A consumer with ten ether, whose operator is the user.
+    pub(crate) async fn consumer(&self) -> Address {
+        let arguments = ExampleConsumer::constructorCall { zrSign: self.zr_sign };
+        let consumer = self.deploy(USER, with_arguments(&ExampleConsumer::BYTECODE, &arguments)).await;
+        self.fund(consumer).await;
+        consumer
     }
 
     /// An owner that takes its change (0), refuses it (1), burns all gas (2) or answers at length (4); it has ten ether.
