@@ -9,7 +9,8 @@
 //! | [`contract`] | what zrSign contracts ask, in the words of decrees |
 //! | [`request`] | the life of a request, as operators see it |
 //! | [`shelf`] | finished keys, their certificates, the write-once binding |
-//! | [`outbox`] | the controller of an account on a chain |
+//! | [`outbox`] | the controller of an account on a zrChain |
+//! | [`sender`] | the sender of an account on an EVM chain |
 //! | [`store`] | the journal and its sealed tables |
 //! | [`lease`] | one living copy: which process may act as the party |
 //! | [`roster`], [`committee`], [`identity`] | who the parties are |
@@ -62,6 +63,7 @@ pub mod report;
 pub mod request;
 pub mod roster;
 pub mod runs;
+pub mod sender;
 pub mod shelf;
 pub mod stock;
 pub mod store;
