@@ -15,5 +15,12 @@ mod node;
 #[path = "../../../contracts/tests/anvil/world.rs"]
 mod world;
 
+mod agreement;
 mod bench;
+mod faults;
+mod getters;
+mod liar;
+mod lies;
 mod ranges;
+mod sending;
+mod twice;

@@ -143,9 +143,10 @@ fn is_limit(said: &ErrorPayload) -> bool {
 /// What a call reverted with, if that is what the endpoint says: empty where a contract said nothing.
 fn reverted(error: &TransportError) -> Option<Bytes> {
     let said = error.as_error_resp()?;
-    let text = said.data.as_ref().and_then(|data| serde_json::from_str::<String>(data.get()).ok());
-    let text = text.as_deref().map(|text| text.strip_prefix("Reverted ").unwrap_or(text));
+    let data = said.data.as_ref().and_then(|data| serde_json::from_str::<String>(data.get()).ok());
+    // As Nethermind puts it, without a word of it in the message.
+    let named = data.as_deref().and_then(|data| data.strip_prefix("Reverted "));
     // 3 is the code of the specification; others say so in words.
-    let is_revert = said.code == 3 || said.message.to_lowercase().contains("revert");
-    is_revert.then(|| said.as_revert_data().or_else(|| text?.parse().ok()).unwrap_or_default())
+    let is_revert = said.code == 3 || named.is_some() || said.message.to_lowercase().contains("revert");
+    is_revert.then(|| named.or(data.as_deref()).and_then(|data| data.parse().ok()).unwrap_or_default())
 }

@@ -39,9 +39,10 @@ pub struct Span {
 /// all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// Where the next range begins. The deployment is best read at its block.
+    /// Where the next range begins. What the contract says of itself at this block holds for the last span.
     pub mark: Mark,
-    /// In order, at least one. More than one only in a range of a single block in which the code changed.
+    /// In order, at least one. More than one only in a range of a single block in which the code changed: what the
+    /// contract said of itself before holds for the first of them, at the mark that the range began behind.
     pub spans: Vec<Span>,
 }
 
@@ -83,6 +84,8 @@ impl EvmChain {
     /// The next final blocks behind a mark with all logs of a proxy; `None` while there are none. One range reaches to
     /// the next change of code at most, and has no more blocks and bytes than the settings allow: ask again.
     ///
+    /// The endpoint must still know the state of the blocks from the mark on: a node that forgets it early refuses.
+    ///
     /// # Errors
     /// [`EvmError::Reorganised`]: stop the chain. Anything else: nothing is lost, ask again later.
     pub async fn range(&self, proxy: Address, from: Mark) -> Result<Option<Range>, EvmError> {
@@ -114,7 +117,7 @@ impl EvmChain {
     }
 
     /// Head and last final block; the latter with its header.
-    async fn tips_of(&self, node: &Node) -> Result<(Tips, Checked), EvmError> {
+    pub(super) async fn tips_of(&self, node: &Node) -> Result<(Tips, Checked), EvmError> {
         let block = async |which| node.block_there(self.evidence(), which).await;
         let (last, head) = match self.finality {
             // In this order: the head is never older than what it makes final.
@@ -130,8 +133,11 @@ impl EvmChain {
             }
         };
         let (height, newest) = (last.block.height, head.block.height);
-        if height > newest || (height == newest && last.block.hash != head.block.hash) {
+        if height > newest {
             return Err(node.malformed(format!("it calls block {height} final, but its newest is {newest}")));
+        }
+        if height == newest && last.block.hash != head.block.hash {
+            return Err(node.malformed(format!("it shows two blocks at height {height}")));
         }
         Ok((Tips { endpoint: node.id, head: head.block, last_final: last.block }, last))
     }

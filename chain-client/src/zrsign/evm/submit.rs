@@ -78,27 +78,47 @@ impl EvmChain {
     /// # Errors
     /// When no endpoint answers in the chain's form.
     pub async fn receipt(&self, hash: B256) -> Result<Option<EvmReceipt>, EvmError> {
+        self.pool.ask(async |node: &Node| node.receipt(hash).await).await
+    }
+
+    /// The same of a final block, which the endpoint shows at the receipt's height: what became of it, for ever.
+    ///
+    /// # Errors
+    /// When too few endpoints answer in the chain's form.
+    pub async fn final_receipt(&self, hash: B256) -> Result<Option<EvmReceipt>, EvmError> {
         let ask = async |node: &Node| {
-            let reply = node.call(node.provider.get_transaction_receipt(hash)).await?;
-            let Some(receipt) = reply.map(|receipt| receipt.into_inner()) else { return Ok(None) };
-            if receipt.transaction_hash != hash {
-                return Err(node.malformed("asked for one transaction, got another"));
+            let Some(receipt) = node.receipt(hash).await? else { return Ok(None) };
+            if self.tips_of(node).await?.0.last_final.height < receipt.height {
+                return Ok(None);
             }
-            let (Some(block), Some(height)) = (receipt.block_hash, receipt.block_number) else { return Ok(None) };
-            Ok(Some(EvmReceipt {
-                hash,
-                block,
-                height,
-                succeeded: receipt.inner.status(),
-                gas_used: receipt.gas_used,
-                effective_gas_price: receipt.effective_gas_price,
-            }))
+            let there = node.block_there(self.settings().evidence, receipt.height.into()).await?.block.hash;
+            if there != receipt.block {
+                return Err(node.malformed(format!("a receipt of a block that is not the one at {}", receipt.height)));
+            }
+            Ok(Some(receipt))
         };
-        self.pool.ask(ask).await
+        self.pool.agreed(ask).await
     }
 }
 
 impl Node {
+    async fn receipt(&self, hash: B256) -> Result<Option<EvmReceipt>, EvmError> {
+        let reply = self.call(self.provider.get_transaction_receipt(hash)).await?;
+        let Some(receipt) = reply.map(|receipt| receipt.into_inner()) else { return Ok(None) };
+        if receipt.transaction_hash != hash {
+            return Err(self.malformed("asked for one transaction, got another"));
+        }
+        let (Some(block), Some(height)) = (receipt.block_hash, receipt.block_number) else { return Ok(None) };
+        Ok(Some(EvmReceipt {
+            hash,
+            block,
+            height,
+            succeeded: receipt.inner.status(),
+            gas_used: receipt.gas_used,
+            effective_gas_price: receipt.effective_gas_price,
+        }))
+    }
+
     async fn send(&self, raw: &Bytes) -> Result<EvmHint, EvmError> {
         let call = self.provider.client().request::<_, B256>("eth_sendRawTransaction", (raw.clone(),));
         match self.call(call).await {
@@ -139,7 +159,8 @@ const WORDS: [(&str, EvmHint); 20] = [
 ];
 
 fn hint(reason: String) -> EvmHint {
-    let said = reason.to_lowercase();
+    // "unknown transaction type" is not a known transaction.
+    let said = reason.to_lowercase().replace("unknown", "");
     let known = WORDS.into_iter().find(|(words, _)| said.contains(words));
     known.map_or(EvmHint::Unclear { reason }, |(_, hint)| hint)
 }
@@ -168,6 +189,8 @@ mod tests {
         for (words, expected) in said {
             assert_eq!(hint(words.to_owned()), expected, "{words}");
         }
-        assert_eq!(hint("txpool is full".to_owned()), EvmHint::Unclear { reason: "txpool is full".to_owned() });
+        for words in ["txpool is full", "unknown transaction type", "intrinsic gas too low"] {
+            assert_eq!(hint(words.to_owned()), EvmHint::Unclear { reason: words.to_owned() });
+        }
     }
 }

@@ -1,0 +1,223 @@
+//! Endpoints that do not answer as they should, whatever they are asked: named, rested, replaced by others.
+
+use std::time::Duration;
+
+use chain_client::zrsign::evm::{EvmChain, EvmError, EvmSettings};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::bench::{AT_ONCE, address_of, honest, quick};
+use crate::liar::{Liar, Said};
+use crate::node::CHAIN;
+use crate::world::{Version, World};
+
+fn behind(liar: &Liar) -> EvmChain {
+    EvmChain::new(CHAIN, std::slice::from_ref(&liar.address), AT_ONCE, quick()).unwrap()
+}
+
+/// Bytes in place of every reply.
+fn bytes(status: u16, body: &'static [u8]) -> impl Fn(&str, &Value, &mut Value) -> Said {
+    move |_, _, _| Said::Bytes(status, None, body.to_vec())
+}
+
+#[tokio::test]
+async fn another_chain_is_asked_nothing_else() {
+    let world = World::bare(Version::Compatible).await;
+    let liar = Liar::before(&world).await;
+    let chain = behind(&liar);
+    liar.changes("eth_chainId", |_, id| *id = json!("0x1"));
+    let error = chain.tips().await.unwrap_err();
+    assert!(matches!(&error, EvmError::Malformed { what, .. } if what == "it serves chain 1, not 31337"), "{error}");
+    assert_eq!(liar.heard(), ["eth_chainId"]);
+    liar.is_honest();
+    chain.tips().await.unwrap();
+    assert_eq!(liar.heard()[0], "eth_chainId", "once it was wrong, it is asked again");
+    chain.tips().await.unwrap();
+    assert!(!liar.heard().contains(&"eth_chainId".to_owned()), "and not for every question");
+}
+
+#[tokio::test]
+async fn replies_that_are_none() {
+    let world = World::bare(Version::Compatible).await;
+    let liar = Liar::before(&world).await;
+    let chain = behind(&liar);
+    chain.tips().await.unwrap();
+    let malformed: [(&'static [u8], &str); 6] = [
+        (b"", "no JSON-RPC"),
+        (b"<html>please log in</html>", "no JSON-RPC"),
+        (br#"{"jsonrpc":"2.0","id":"#, "no JSON-RPC"),
+        (br#"{"jsonrpc":"2.0","id":123456789,"result":"0x7a69"}"#, "the reply to another question"),
+        (br#"{"jsonrpc":"2.0","id":null,"result":"0x7a69"}"#, "the reply to another question"),
+        (br#"[{"jsonrpc":"2.0","id":0,"result":"0x7a69"}]"#, "several replies to one question"),
+    ];
+    for (body, words) in malformed {
+        liar.lies(bytes(200, body));
+        let error = chain.tips().await.unwrap_err();
+        assert!(matches!(&error, EvmError::Malformed { what, .. } if what.starts_with(words)), "{error}");
+        liar.is_honest();
+        chain.tips().await.unwrap();
+    }
+    for wrong in [json!("0x1"), json!([]), json!({ "number": "0x1" }), json!(true)] {
+        let shown = wrong.to_string();
+        liar.changes("eth_getBlockByNumber", move |_, block| *block = wrong.clone());
+        let error = chain.tips().await.unwrap_err();
+        assert!(matches!(error, EvmError::Malformed { .. }), "{shown}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_and_failures_of_the_server() {
+    let world = World::bare(Version::Compatible).await;
+    let liar = Liar::before(&world).await;
+    let chain = behind(&liar);
+    for status in [500, 502, 503, 302] {
+        liar.lies(bytes(status, b"sorry"));
+        let error = chain.tips().await.unwrap_err();
+        assert!(matches!(error, EvmError::Unreachable { .. }), "{status}: {error}");
+    }
+    for status in [401, 403, 404] {
+        liar.lies(bytes(status, b"no"));
+        let error = chain.tips().await.unwrap_err();
+        assert!(matches!(error, EvmError::Refused { code, .. } if code == i64::from(status)), "{status}: {error}");
+    }
+    // JSON-RPC's own no, under whatever status, cut.
+    liar.lies(|_, _, reply| {
+        *reply =
+            json!({ "jsonrpc": "2.0", "id": reply["id"], "error": { "code": -32601, "message": "x".repeat(5000) } });
+        Said::Bytes(400, None, serde_json::to_vec(reply).unwrap())
+    });
+    let error = chain.tips().await.unwrap_err();
+    let EvmError::Refused { code: -32601, reason, .. } = error else { panic!("{error}") };
+    assert!(reason.len() < 600);
+    liar.is_honest();
+    chain.tips().await.unwrap();
+}
+
+#[tokio::test]
+async fn silence_and_nobody() {
+    let world = World::bare(Version::Compatible).await;
+    let liar = Liar::before(&world).await;
+    let settings = EvmSettings { call_timeout: Duration::from_millis(200), ..quick() };
+    let chain = EvmChain::new(CHAIN, std::slice::from_ref(&liar.address), AT_ONCE, settings).unwrap();
+    liar.lies(|_, _, _| Said::Nothing);
+    let error = chain.tips().await.unwrap_err();
+    assert!(matches!(&error, EvmError::Unreachable { reason, .. } if reason == "no reply within 200ms"), "{error}");
+    liar.is_honest();
+    chain.tips().await.unwrap();
+
+    // Nobody listens there; and TLS is asked of one who does not speak it.
+    let (plain, nobody) = (address_of(&world), free_port().await);
+    let tls = plain.as_str().replace("http:", "https:");
+    for address in [nobody.as_str(), tls.as_str()] {
+        let chain = EvmChain::new(CHAIN, &[address.parse().unwrap()], AT_ONCE, settings).unwrap();
+        let error = chain.tips().await.unwrap_err();
+        assert!(matches!(error, EvmError::Unreachable { .. }), "{error}");
+        assert_eq!(format!("{}/", error.endpoint()), address);
+    }
+}
+
+async fn free_port() -> String {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    format!("http://{}/", listener.local_addr().unwrap())
+}
+
+/// Two ways to say it. One call is heard, and then none until the rest is over, however often somebody asks.
+#[tokio::test]
+async fn who_asks_for_fewer_calls_gets_none_for_a_while() {
+    let world = World::bare(Version::Compatible).await;
+    let liar = Liar::before(&world).await;
+    let ways: [fn(&str, &Value, &mut Value) -> Said; 3] = [
+        |_, _, _| Said::Bytes(429, None, b"slow down".to_vec()),
+        |_, _, _| Said::Bytes(503, Some(("retry-after", "1")), Vec::new()),
+        |_, _, reply| {
+            let error = json!({ "code": -32005, "message": "daily request count exceeded" });
+            *reply = json!({ "jsonrpc": "2.0", "id": reply["id"], "error": error });
+            Said::Reply
+        },
+    ];
+    for way in ways {
+        let chain = behind(&liar);
+        chain.tips().await.unwrap();
+        liar.heard();
+        liar.lies(way);
+        let begun = Instant::now();
+        let mut waits = Vec::new();
+        while begun.elapsed() < Duration::from_millis(250) {
+            let error = chain.tips().await.unwrap_err();
+            let EvmError::Limited { wait, .. } = error else { panic!("{error}") };
+            waits.push(wait);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(waits.len() > 5 && waits.windows(2).all(|pair| pair[1] <= pair[0]), "{waits:?}");
+        assert_eq!(liar.heard().len(), 1, "left alone while it rests");
+        assert!(chain.health()[0].resting);
+        // The second time the rest is longer, and never beyond the bound.
+        tokio::time::sleep(waits[0]).await;
+        let error = chain.tips().await.unwrap_err();
+        let EvmError::Limited { wait, .. } = error else { panic!("{error}") };
+        assert!(wait >= Duration::from_millis(600) && wait <= Duration::from_secs(1), "{wait:?}");
+        liar.is_honest();
+        tokio::time::sleep(wait).await;
+        chain.tips().await.unwrap();
+        assert!(!chain.health()[0].resting);
+    }
+}
+
+/// A wait that an endpoint asks for, however long, is bounded.
+#[tokio::test]
+async fn nobody_is_left_alone_for_longer_than_the_bound() {
+    let world = World::bare(Version::Compatible).await;
+    let liar = Liar::before(&world).await;
+    let chain = behind(&liar);
+    liar.lies(|_, _, _| Said::Bytes(429, Some(("retry-after", "86400")), Vec::new()));
+    let error = chain.tips().await.unwrap_err();
+    assert!(matches!(error, EvmError::Limited { wait, .. } if wait == Duration::from_secs(1)), "{error}");
+}
+
+#[tokio::test]
+async fn another_endpoint_answers_and_is_preferred_then() {
+    let world = World::bare(Version::Compatible).await;
+    let liar = Liar::before(&world).await;
+    let faults: [fn(&str, &Value, &mut Value) -> Said; 4] = [
+        |_, _, _| Said::Bytes(429, None, Vec::new()),
+        |_, _, _| Said::Bytes(500, None, Vec::new()),
+        |_, _, _| Said::Bytes(200, None, b"garbage".to_vec()),
+        |_, _, reply| {
+            reply["result"] = json!("0x5");
+            Said::Reply
+        },
+    ];
+    for fault in faults {
+        let endpoints = [liar.address.clone(), address_of(&world)];
+        let chain = EvmChain::new(CHAIN, &endpoints, AT_ONCE, quick()).unwrap();
+        assert_eq!(chain.tips().await.unwrap().endpoint.0, 0);
+        liar.lies(fault);
+        liar.heard();
+        assert_eq!(chain.tips().await.unwrap().endpoint.0, 1);
+        let asked = liar.heard().len();
+        assert_eq!(chain.tips().await.unwrap().endpoint.0, 1);
+        assert_eq!((asked, liar.heard().len()), (1, 0), "one failure, then others first");
+        liar.is_honest();
+        tokio::time::sleep(Duration::from_millis(350)).await;
+        assert_eq!(chain.tips().await.unwrap().endpoint.0, 0, "it has rested");
+    }
+}
+
+/// What an address says beside the host goes to that host, and nowhere else.
+#[tokio::test]
+async fn credentials_go_into_a_header() {
+    let world = World::bare(Version::Compatible).await;
+    let liar = Liar::before(&world).await;
+    let mut address = liar.address.clone();
+    address.set_username("us er").unwrap();
+    address.set_password(Some("p:w")).unwrap();
+    address.set_path("/v3/key");
+    let chain = EvmChain::new(CHAIN, &[address], AT_ONCE, quick()).unwrap();
+    chain.tips().await.unwrap();
+    assert_eq!(liar.headers()["authorization"], "Basic dXMgZXI6cDp3");
+    liar.lies(bytes(200, b"garbage"));
+    let error = chain.tips().await.unwrap_err();
+    let told = format!("{error} {error:?} {chain:?}");
+    assert!(["us%20er", "p:w", "p%3Aw", "key"].iter().all(|secret| !told.contains(secret)), "{told}");
+    honest(&world, AT_ONCE).tips().await.unwrap();
+}
