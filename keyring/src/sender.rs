@@ -251,6 +251,8 @@ struct Held {
     why: Option<Why>,
     /// Whether another answer on the chain was told.
     is_foreign: bool,
+    /// Its request is over; its nonce is not spent yet.
+    is_over: bool,
 }
 
 /// A simulation that was asked for.
@@ -371,6 +373,7 @@ impl Sender {
                 used: None,
                 why: None,
                 is_foreign: false,
+                is_over: false,
             };
             self.answers.insert(decree.clone(), held);
             if not_before <= self.height && self.halt.is_none() && !self.is_forked() {
@@ -380,12 +383,15 @@ impl Sender {
         Ok(moves)
     }
 
-    /// Forgets an answer that has no nonce, and what it has cost: its request is over, and is never published again.
+    /// Forgets an answer and what it has cost, when its nonce, if it has one, is spent: its request is over, and is never
+    /// published again.
     #[must_use]
     pub fn forget(&mut self, decree: &DecreeId) -> Moves {
         let mut moves = Moves::default();
         if !self.has_slot(decree) {
             self.drop_answer(decree, &mut moves);
+        } else if let Some(held) = self.answers.get_mut(decree) {
+            held.is_over = true;
         }
         moves
     }

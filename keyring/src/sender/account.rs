@@ -8,6 +8,8 @@ use super::{Moves, Outcome, Sender, Sight, book};
 
 /// Nonces that are compared with the journal, at most.
 const COMPARED_MAX: usize = 256;
+/// Blocks by which an endpoint may be ahead of the newest block that the node has heard of.
+const AHEAD_BLOCKS_MAX: u64 = 2;
 
 /// Why the sender stands still until an operator decides. Written down: a restart does not end it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -142,7 +144,8 @@ impl Sender {
     /// What is spent at this final block stays so at every later one.
     pub(super) fn let_go(&mut self, finality: Height, moves: &mut Moves) {
         // An endpoint that claims a height far ahead keeps nobody from being heard for long.
-        let finality = finality.min(self.height);
+        let newest = if self.height > Height(0) { self.height.after(AHEAD_BLOCKS_MAX) } else { finality };
+        let finality = finality.min(newest);
         if finality > self.let_go_at {
             self.let_go_at = finality;
             moves.entries.push(book::put_let_go(&self.name, finality));

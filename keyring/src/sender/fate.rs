@@ -7,7 +7,7 @@
 //! | spent in a final block on nothing | booked; the answer may get another nonce if it is still wanted |
 //! | spent in a final block by none of ours | halt, once that is seen for some blocks |
 //! | spent at the head only | waited for: a reorganisation may take it back |
-//! | unspent | looked after: see `raise.rs` |
+//! | unspent | looked after, if the look is not old: see `raise.rs` |
 
 use chain_client::zrsign::price;
 
@@ -45,7 +45,7 @@ impl Sender {
         let sent = self.sent.entry(nonce).or_default();
         sent.missing = None;
         sent.is_spent = account.nonce > nonce;
-        if !sent.is_spent {
+        if !sent.is_spent && !self.is_old(look.sight.head) {
             self.tend(nonce, look, pen, moves);
         }
     }
@@ -64,11 +64,14 @@ impl Sender {
         self.book(&decree, cost, has_reverted, moves);
         self.release(nonce, moves);
         self.let_go(finality, moves);
+        let is_over = self.answers.get(&decree).is_some_and(|held| held.is_over);
+        if is_over || (signed.answers && !has_reverted) {
+            self.drop_answer(&decree, moves);
+        }
         if has_reverted {
             self.answers.remove(&decree);
             moves.outcomes.push(Outcome::Lost { decree, hash: signed.hash, cost });
         } else if signed.answers {
-            self.drop_answer(&decree, moves);
             moves.outcomes.push(Outcome::Landed { decree, height: receipt.height, cost });
         }
     }

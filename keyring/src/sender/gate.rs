@@ -85,6 +85,9 @@ pub enum Why {
     /// A simulation of the call did not pass.
     #[error("a simulation of it fails: {0}")]
     Refused(String),
+    /// Nobody said whether its call would pass.
+    #[error("no endpoint says whether it would pass: it was refused for another reason than the contract's")]
+    Untried,
     /// Under its nonce nothing more is signed.
     #[error(
         "as many transactions as allowed were signed under nonce {0}; the last one is sent again until it is mined"
@@ -113,6 +116,7 @@ impl Why {
             Self::NoFunds { .. } => "no_funds",
             Self::Full => "full",
             Self::Refused(_) => "refused",
+            Self::Untried => "untried",
             Self::Exhausted(_) => "exhausted",
             Self::Silent => "silent",
         }

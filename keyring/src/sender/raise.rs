@@ -89,11 +89,8 @@ impl Sender {
         let decree = slot.decree.clone();
         match self.raise_call(slot, look, pen) {
             Ok(Some(call)) => {
-                let value = look.request.value;
-                if let Some(held) = self.answers.get_mut(&decree) {
-                    held.asked = Some(Asked { call: call.clone(), at: self.height, value, under: Some(nonce) });
-                    moves.wants.push(Want::Simulate(decree, call, State::Head));
-                }
+                let asked = Asked { call, at: self.height, value: look.request.value, under: Some(nonce) };
+                self.want_simulation(&decree, asked, State::Head, moves);
             }
             // Its request is no longer worked on: the bytes that are there go out again, and no others.
             Ok(None) => {}
@@ -117,7 +114,7 @@ impl Sender {
     /// An answer that cannot go on now does not hold up those behind it, which may be for another contract, or have
     /// reserved what its own raise would need.
     pub(super) fn give_way(&mut self, nonce: u64, pen: &dyn Pen, moves: &mut Moves) {
-        if self.slots.range(nonce + 1..).next().is_some() {
+        if self.slots.last_key_value().is_some_and(|(last, _)| *last > nonce) {
             self.spend_on_nothing(nonce, pen, moves);
         }
     }

@@ -36,13 +36,20 @@ impl Sender {
         }
         match self.first_call(decree, look, pen) {
             Ok(call) => {
-                let value = look.request.value;
-                if let Some(held) = self.answers.get_mut(decree) {
-                    held.asked = Some(Asked { call: call.clone(), at: self.height, value, under: None });
-                    moves.wants.push(Want::Simulate(decree.clone(), call, State::Pending));
-                }
+                let asked = Asked { call, at: self.height, value: look.request.value, under: None };
+                self.want_simulation(decree, asked, State::Pending, moves);
             }
             Err(why) => self.waits(decree, why, moves),
+        }
+    }
+
+    pub(super) fn want_simulation(&mut self, decree: &DecreeId, asked: Asked, state: State, moves: &mut Moves) {
+        let Some(held) = self.answers.get_mut(decree) else { return };
+        moves.wants.push(Want::Simulate(decree.clone(), asked.call.clone(), state));
+        let at = asked.at;
+        let is_unanswered = held.asked.replace(asked).is_some_and(|before| before.at < at);
+        if is_unanswered {
+            self.waits(decree, Why::Untried, moves);
         }
     }
 
@@ -82,7 +89,8 @@ impl Sender {
             return Err(Why::Silent);
         }
         let chain = sight.account.nonce;
-        if chain > own {
+        // There is no nonce of `u64::MAX` (EIP-2681).
+        if chain > own || own == u64::MAX {
             return Err(Why::Moved { chain, own });
         }
         if self.slots.len() >= IN_FLIGHT_MAX { Err(Why::Full) } else { Ok(own) }

@@ -13,7 +13,7 @@ use super::{
     Call, Delivery, Halt, Hint, IN_FLIGHT_MAX, Leave, Moves, Outcome, Pen as _, PublishError, ResumeError, Revert,
     SIGNED_PER_NONCE_MAX, Sender, Settings, Signed, Simulated, State, Want, Why,
 };
-use crate::store::{MemoryStore, Store as _};
+use crate::store::{MemoryStore, Store as _, Table};
 
 /// A sender, its disk, and a chain whose account is at nonce 5.
 struct Desk {
@@ -802,6 +802,74 @@ fn a_pass_that_is_late_or_of_another_call_signs_nothing_nor_does_a_look_at_the_p
     let call = simulate(&mut desk, 0).unwrap();
     let moves = desk.sender.simulated(&decree(request), &call, &Simulated::Passed, &desk.pen);
     assert_eq!(moves.wants.len(), 1);
+}
+
+#[test]
+fn a_question_that_nobody_answers_is_told() {
+    let mut desk = Desk::new();
+    let request = desk.chain.ask();
+    let _ = desk.sender.publish(decree(request), delivery(request, 0, desk.chain.height())).unwrap();
+    for _ in 0..3 {
+        desk.chain.block();
+        let _ = desk.sender.block(desk.chain.height());
+        let moves = desk.sender.looked(&decree(request), &desk.chain.look(request, &[], 0), &desk.pen);
+        desk.outcomes.extend(moves.outcomes);
+    }
+    assert_eq!(desk.told(), [Outcome::Waiting(decree(request), Why::Untried)]);
+}
+
+#[test]
+fn a_look_at_the_past_sends_nothing_again() {
+    let mut desk = Desk::new();
+    let (request, _) = desk.submits();
+    desk.chain.rivals.push(rival(request));
+    for _ in 0..5 {
+        desk.chain.block();
+        let _ = desk.sender.block(desk.chain.height());
+    }
+    let moves = desk.sender.looked(&decree(request), &desk.chain.look(request, &[], 5), &desk.pen);
+    assert!(moves.wants.is_empty(), "{moves:?}");
+    let moves = desk.sender.looked(&decree(request), &desk.chain.look(request, &[], 0), &desk.pen);
+    assert!(matches!(&moves.wants[..], [Want::Broadcast(signed)] if !signed.answers));
+}
+
+#[test]
+fn an_endpoint_that_is_behind_when_a_new_account_begins_stops_nothing() {
+    let mut desk = Desk::new();
+    (desk.store, desk.sender) = (MemoryStore::new(2), Sender::recover(desk.settings, &MemoryStore::new(2)).unwrap());
+    desk.chain.moves_alone();
+    (0..FINAL_DEPTH).for_each(|_| desk.chain.block());
+    let moves = desk.sender.sighted(&desk.chain.sight(0));
+    desk.carry_out(moves);
+    assert_eq!(desk.sender.facts().nonce, Some(6));
+    let moves = desk.sender.sighted(&desk.chain.sight(3));
+    desk.carry_out(moves);
+    assert_eq!(desk.sender.halted(), None);
+}
+
+#[test]
+fn what_is_forgotten_while_its_nonce_is_unspent_leaves_nothing_behind() {
+    let mut desk = Desk::new();
+    let (request, _) = desk.delivers();
+    desk.chain.hostile.insert(request);
+    let moves = desk.sender.forget(&decree(request));
+    desk.carry_out(moves);
+    assert!(desk.sender.holds(&decree(request)));
+    desk.blocks(FINAL_DEPTH + 1);
+    assert!(matches!(&desk.told()[..], [.., Outcome::Lost { .. }]));
+    desk.restarts();
+    let left = desk.store.scan(Table::Outbox, b"sender/cost", None, 9).unwrap();
+    assert!(left.is_empty() && desk.sender.facts().lost_total > 0);
+}
+
+#[test]
+fn the_last_of_all_nonces_is_not_used() {
+    let mut desk = Desk::new();
+    (desk.store, desk.chain) = (MemoryStore::new(2), ModelChain::new(u64::MAX));
+    desk.restarts();
+    desk.block();
+    let request = desk.ask();
+    assert!(desk.flying.is_empty() && matches!(desk.why(request), Some(Why::Moved { .. })));
 }
 
 #[test]
