@@ -5,5 +5,6 @@
 //! which does not know this crate.
 
 pub mod answer;
+pub mod anvil;
 pub mod bindings;
 pub mod names;

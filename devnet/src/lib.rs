@@ -9,5 +9,6 @@
 pub mod chain;
 pub mod chain_only;
 pub mod demo;
+pub mod evm;
 pub mod faults;
 pub mod server;

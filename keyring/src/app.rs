@@ -9,6 +9,8 @@
 //! ```
 
 mod build;
+pub mod contract;
+pub(crate) mod evm_pen;
 pub mod export;
 pub mod facts;
 pub mod follow;
@@ -27,7 +29,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use chain_client::ZrChain;
+use chain_client::zrsign::evm::EvmChain;
 use mpc_core::{Cggmp24, PartyIndex};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +49,7 @@ use self::primes::PrimeRoom;
 use self::pulse::Pulse;
 use crate::admin::Listener;
 use crate::clock::Clock;
+use crate::config::ContractConfig;
 use crate::driver::{Bounds, Driver, DriverEvent};
 use crate::identity::NodeIdentity;
 use crate::lease::Process;
@@ -109,6 +114,14 @@ struct ChainPiece {
     pulse: Arc<Pulse>,
 }
 
+/// A contract, ready to be followed.
+struct ContractPiece {
+    client: Arc<EvmChain>,
+    config: ContractConfig,
+    account: Address,
+    pulse: Arc<Pulse>,
+}
+
 /// Everything opened and bound, nothing running.
 pub struct App {
     roster: Roster,
@@ -119,6 +132,7 @@ pub struct App {
     node: Node,
     process: Process,
     chains: BTreeMap<String, ChainPiece>,
+    contracts: BTreeMap<String, ContractPiece>,
     bound: transport::Bound,
     book: transport::PeerBook,
     primes: Arc<PrimeRoom>,
@@ -174,6 +188,12 @@ impl App {
             let follower = Follower::new(piece.client, piece.pen, inbox.clone(), piece.poll, piece.pulse);
             desks.insert(name, follower.spawn(&tasks, from));
         }
+        let mut contract_desks = BTreeMap::new();
+        let mut contract_views = BTreeMap::new();
+        for (name, piece) in self.contracts {
+            contract_views.insert(name.clone(), piece.view());
+            contract_desks.insert(name, piece.follower(inbox.clone()).spawn(&tasks));
+        }
         let workshop = Arc::new(Workshop {
             me: self.me,
             threshold: self.roster.threshold(),
@@ -206,6 +226,7 @@ impl App {
             driver: driver.clone(),
             workshop,
             chains: desks,
+            contracts: contract_desks,
             clock: self.clock.clone(),
             rng: Box::new(os_randomness()),
             own: VecDeque::new(),
@@ -232,6 +253,7 @@ impl App {
             store: store.clone(),
             links,
             chains: views,
+            contracts: contract_views,
             roster: self.roster.clone(),
             me: self.me,
             started_ms: self.clock.monotonic_ms(),

@@ -4,11 +4,13 @@
 //! Secrets never stand in the file: it refers to them ([`SecretRef`]), and they are read when they are needed. Every
 //! field is explained in `docs/configuration.md`, which a test compares with the fields that there are.
 
+mod contract;
 mod limits;
 mod raw;
 mod secret;
 mod template;
 
+pub use contract::{ContractConfig, RawContract, RawEvidence, RawFinality};
 pub use limits::Limits;
 pub use raw::{LogFormat, RawChain, RawConfig, RawLog, RawMonitoring, RawNode, RawShelf, RawStore, RawUnlock};
 pub(crate) use secret::key_from;
@@ -35,8 +37,10 @@ pub struct Config {
     pub node: NodeConfig,
     /// How the store opens.
     pub store: StoreConfig,
-    /// The chains it serves; at least one, each id once.
+    /// The chains it serves, each id once; at least one chain or contract.
     pub chains: Vec<ChainConfig>,
+    /// The contracts it serves; one on each EVM chain.
+    pub contracts: Vec<ContractConfig>,
     /// Keys made ahead of need.
     pub shelf: ShelfConfig,
     /// Every bound that may be moved.
@@ -181,8 +185,8 @@ impl RawConfig {
     /// [`ConfigError::Field`] for the first that breaks one.
     pub fn check(self, folder: &Path) -> Result<Config, ConfigError> {
         let node = check_node(self.node, folder)?;
-        if self.chain.is_empty() {
-            return refuse("chain", "is missing; name at least one [[chain]]");
+        if self.chain.is_empty() && self.contract.is_empty() {
+            return refuse("chain", "is missing; name at least one [[chain]] or [[contract]]");
         }
         let mut chains = Vec::with_capacity(self.chain.len());
         for (place, chain) in self.chain.into_iter().enumerate() {
@@ -191,6 +195,14 @@ impl RawConfig {
         let ids: BTreeSet<_> = chains.iter().map(|chain: &ChainConfig| &chain.id).collect();
         if ids.len() < chains.len() {
             return refuse("chain", "names one id twice; each chain is served once");
+        }
+        let mut contracts = Vec::with_capacity(self.contract.len());
+        for (place, contract) in self.contract.into_iter().enumerate() {
+            contracts.push(contract::check(contract, &format!("contract[{place}]"), folder)?);
+        }
+        let evm_chains: BTreeSet<u64> = contracts.iter().map(|contract| contract.proxy.chain).collect();
+        if evm_chains.len() < contracts.len() {
+            return refuse("contract", "names one chain twice; on each EVM chain one contract is served");
         }
         let unlock = match self.store.unlock {
             RawUnlock::Passphrase(secret) => RawUnlock::Passphrase(check_secret(secret, "store.unlock", folder)?),
@@ -204,6 +216,7 @@ impl RawConfig {
             node,
             store: StoreConfig { unlock },
             chains,
+            contracts,
             shelf: check_shelf(self.shelf)?,
             limits: self.limits,
             log,

@@ -98,6 +98,14 @@ impl DecreeId {
         bytes
     }
 
+    /// What the database keys of all events of a number begin with.
+    #[must_use]
+    pub fn prefix(&self) -> Vec<u8> {
+        let mut bytes = Self { event: None, ..self.clone() }.to_bytes();
+        bytes.truncate(bytes.len() - 1 - size_of::<u32>());
+        bytes
+    }
+
     /// Reads a database key back; `None` if it is none.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -243,6 +251,9 @@ mod tests {
             };
             assert_eq!(DecreeId::from_bytes(&id(300).to_bytes()), Some(id(300)));
             assert!(id(255).to_bytes() < id(256).to_bytes());
+            assert!(
+                id(300).to_bytes().starts_with(&id(300).prefix()) && !id(300).to_bytes().starts_with(&id(301).prefix())
+            );
             let bytes = id(1).to_bytes();
             (0..bytes.len()).for_each(|cut| assert_eq!(DecreeId::from_bytes(&bytes[..cut]), None));
             assert_eq!(DecreeId::from_bytes(&[bytes, vec![0]].concat()), None);

@@ -12,6 +12,7 @@
 //! | `node/events.rs` | what it is told, and what it orders |
 //! | `node/chain.rs` | sightings, and what became of requests |
 //! | `node/contract.rs` | what contracts ask, and how an answer to it is authorised |
+//! | `node/deliver.rs` | authorised answers and the senders that carry them |
 //! | `node/publish.rs` | decided answers and the controllers that carry them |
 //! | `node/standing.rs` | the lease: which process is heard, when this one may act |
 //! | `node/recover.rs` | the node as its store remembers it |
@@ -21,6 +22,7 @@
 mod agree;
 mod chain;
 mod contract;
+mod deliver;
 mod events;
 mod memory;
 mod publish;
@@ -39,6 +41,7 @@ use mpc_core::{Commitments, KeyId, PartyIndex, SessionId, Suite};
 pub use self::chain::decree_of;
 use self::contract::ContractSide;
 pub use self::contract::{ContractNews, ContractSetup, ContractShown, Said, Span};
+pub use self::deliver::Target;
 pub use self::events::{ChainNews, ChainSetup, Effects, Event, Level, Note, Order, Priority, RunNews, RunOrder, Setup};
 use self::memory::Memory;
 pub use self::memory::Records;

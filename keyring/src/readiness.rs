@@ -6,8 +6,11 @@
 //!
 //! A new reason is one line in `reasons!` and one place that pushes it.
 
+mod contract;
+
 use std::fmt;
 
+pub use self::contract::ContractFacts;
 use crate::agreement::clock::Millis;
 use crate::lease::Restraint;
 
@@ -123,6 +126,16 @@ reasons! {
         "find out who uses the account: it must be the daemon's alone (docs/operations.md)";
     EndpointsForked "endpoints_forked" NotReady, "the endpoints of a chain show two blocks of one height: nothing is published",
         "find the endpoint that is wrong and take it out of `chain.endpoints` (docs/operations.md)";
+    ContractUnread "contract_unread" NotReady, "a contract's final blocks are not read: new requests there are not seen",
+        "look at the log's warnings, at the endpoints (`keyringd status`) and at `contract.endpoints`";
+    ContractClosed "contract_closed" NotReady, "a contract runs code that is not listed, or its chain took a final block back: nothing is read or signed there",
+        "compare the code with what was announced and list it in `contract.code`; or find out which chain holds (docs/zrsign.md)";
+    SenderHalted "sender_halted" NotReady, "somebody else spends the nonces of the account on an EVM chain: its sender stands still",
+        "find out who uses the account; then `keyringd controller resume`";
+    NoController "no_controller" Degraded, "a contract's controller key is not known yet: nothing can be authorised there",
+        "it is made from the shelf while all parties are up";
+    AnswersWait "answers_wait" Degraded, "authorised answers wait: for their price, for funds, or for a bound on losses",
+        "the text says for what; bounds stand in `[[contract]]`";
     PeersAbsent "peers_absent" Degraded, "some parties are not here; the others suffice, but no key can be made for the shelf",
         "start them or mend their links (`keyringd status`)";
     ShelfEmpty "shelf_empty" Degraded, "this party's lane has no finished key of a curve: it cannot lead a key request of that curve",
@@ -220,6 +233,8 @@ pub struct NodeFacts {
     pub empty_lanes: Vec<String>,
     /// Every chain served.
     pub chains: Vec<ChainFacts>,
+    /// Every contract served.
+    pub contracts: Vec<ContractFacts>,
 }
 
 /// A chain, as its follower, its controller and the node see it.
@@ -286,6 +301,9 @@ impl Readiness {
             readiness.stock(node);
             for chain in &node.chains {
                 readiness.chain(chain);
+            }
+            for contract in &node.contracts {
+                readiness.contract(contract);
             }
         }
         readiness

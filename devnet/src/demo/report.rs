@@ -1,7 +1,7 @@
 //! What became of each request, and the sum of it all. Pure: heights and times are the chain's own.
 
-use chain_client::{Block, RequestId};
-use serde::{Serialize, Serializer};
+use chain_client::{Block, RequestId, RequestKind};
+use serde::Serialize;
 
 /// Where a request stands, as its user sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,8 +37,9 @@ pub struct Row {
     /// What it is.
     pub name: String,
     /// The chain's name for it.
-    #[serde(serialize_with = "as_text")]
-    pub request: RequestId,
+    pub request: String,
+    #[serde(skip)]
+    is_key: bool,
     /// Signatures in it; 1 for a key.
     pub items: usize,
     /// Where it stands.
@@ -82,17 +83,20 @@ pub struct Summary {
     pub signatures: Option<Latency>,
 }
 
-fn as_text<S: Serializer>(id: &RequestId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
-}
-
 impl Row {
     /// A request that stands in a block.
     pub(crate) fn new(name: String, request: RequestId, items: usize, made: &Block) -> Self {
+        let is_key = request.kind == RequestKind::Key;
+        Self { items, ..Self::of_event(name, request.to_string(), is_key, made) }
+    }
+
+    /// A request that an event of a contract made.
+    pub(crate) const fn of_event(name: String, request: String, is_key: bool, made: &Block) -> Self {
         Self {
             name,
             request,
-            items,
+            is_key,
+            items: 1,
             state: State::Pending,
             made_height: made.height.0,
             blocks: None,
@@ -147,7 +151,7 @@ impl Summary {
     /// Sums up. What is still open counts as failed.
     pub(crate) fn of(rows: &[Row]) -> Self {
         let is_good = |row: &&Row| matches!(row.state, State::Verified { .. });
-        let is_key = |row: &&Row| row.request.kind == chain_client::RequestKind::Key;
+        let is_key = |row: &&Row| row.is_key;
         let verified: Vec<_> = rows.iter().filter(is_good).collect();
         let (keys, signatures): (Vec<&Row>, Vec<&Row>) = verified.iter().copied().partition(is_key);
         let failed = |row: &Row| format!("{} ({}): {} {}", row.name, row.request, row.standing(), row.remark());

@@ -83,7 +83,7 @@ impl<W: Write> Screen<W> {
             Style::Lines => {
                 for row in moved {
                     let latency = row.latency_ms.map(|ms| format!(" after {ms} ms")).unwrap_or_default();
-                    let (request, standing) = (row.request.to_string(), row.standing());
+                    let (request, standing) = (&row.request, row.standing());
                     writeln!(self.out, "block {height:>5}  {request:<13} {:<36} {standing}{latency}", row.name)?;
                     if !row.remark().is_empty() {
                         writeln!(self.out, "{:>27}{}", "", row.remark())?;
@@ -154,7 +154,7 @@ impl<W: Write> Screen<W> {
                 State::Unverified { .. } | State::Rejected { .. } => Color::Red,
             });
             table.add_row([
-                Cell::new(row.request),
+                Cell::new(&row.request),
                 Cell::new(&row.name),
                 state,
                 Cell::new(number(row.blocks)),

@@ -5,28 +5,33 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use chain_client::zrsign::evm::{Evidence, EvmChain, EvmSettings, EvmSetupError, Finality};
 use chain_client::{Endpoint, PartyAccount, ZrChain};
 use mpc_core::{PartyIndex, Suite};
 use rand::SeedableRng as _;
 use transport::{NodeKey, WallClock};
 
-use super::facts::ChainView;
+use super::contract::ContractFollower;
+use super::evm_pen::EvmPen;
+use super::facts::{ChainView, ContractView};
 use super::pen::AccountPen;
 use super::primes::PrimeRoom;
 use super::pulse::Pulse;
-use super::{App, ChainPiece};
+use super::{App, ChainPiece, ContractPiece, Inbox};
 use crate::admin::{BindError, Listener};
 use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::committee::Committee;
-use crate::config::{ChainConfig, Config, Environment, SecretError};
+use crate::config::{ChainConfig, Config, ContractConfig, Environment, RawEvidence, RawFinality, SecretError};
+use crate::contract;
 use crate::driver::Bounds;
 use crate::identity::{IdentityError, NodeIdentity};
 use crate::lease::{Life, Process};
 use crate::metrics::{MeteredStore, Metrics};
 use crate::monitoring;
-use crate::node::{self, ChainSetup, Node, RecoverError, Setup};
+use crate::node::{self, ChainSetup, ContractSetup, Node, RecoverError, Setup};
 use crate::roster::{Roster, RosterError};
+use crate::sender::{self, Pen as _};
 use crate::store::{self, OpenError, RocksStore, Store, StoreError};
 
 /// Why a daemon cannot be built: mend what is named and start again. Nothing was started.
@@ -40,6 +45,23 @@ pub enum BuildError {
         /// Why.
         #[source]
         source: SecretError,
+    },
+    /// A contract of the configuration is none of the roster's.
+    #[error(
+        "contract {contract} is not in the roster: its controller key must be asked for by all parties; sign a roster that          names it, or take the section out"
+    )]
+    Contract {
+        /// As it is written.
+        contract: String,
+    },
+    /// The endpoints of an EVM chain.
+    #[error("the endpoints of {chain} are unusable")]
+    EvmEndpoint {
+        /// The chain.
+        chain: String,
+        /// Why.
+        #[source]
+        source: EvmSetupError,
     },
     /// The node's identity.
     #[error("node.identity is unusable")]
@@ -170,6 +192,13 @@ impl App {
             chains.insert(setup.chain.clone(), piece);
             setups.push(setup);
         }
+        let mut contracts = BTreeMap::new();
+        let mut contract_setups = Vec::new();
+        for contract in &config.contracts {
+            let (piece, setup) = build_contract(contract, environment, &clock, (&roster, me))?;
+            contracts.insert(contract::chain_of(setup.proxy.chain), piece);
+            contract_setups.push(setup);
+        }
         let committee = Committee::of(&roster).ok_or(BuildError::Roster(RosterError::Stranger {
             node_key: "a node key that is no point of its curve".to_owned(),
         }))?;
@@ -196,7 +225,7 @@ impl App {
             slots: runs.permits,
             live_max: limits.requests_open_max,
             chains: setups,
-            contracts: Vec::new(),
+            contracts: contract_setups,
         };
         let node = Node::recover(setup, store.clone(), clock.monotonic_ms())?;
         let (bound, book) = bind(&config, &roster, &identity, clock.clone()).await?;
@@ -222,6 +251,7 @@ impl App {
             admin,
             monitoring,
             metrics,
+            contracts,
             store_halted,
         })
     }
@@ -280,6 +310,85 @@ fn build_chain(
     let pulse = Arc::new(Pulse::new(clock.clone()));
     let (poll, call_timeout) = (chain.poll_interval, chain.call_timeout);
     Ok((ChainPiece { client, pen, poll, call_timeout, pulse }, setup))
+}
+
+impl ContractPiece {
+    pub(super) fn view(&self) -> ContractView {
+        ContractView {
+            client: self.client.clone(),
+            proxy: self.config.proxy,
+            account: self.account,
+            pulse: self.pulse.clone(),
+            poll: self.config.poll_interval,
+            call_timeout: self.config.call_timeout,
+        }
+    }
+
+    pub(super) fn follower(self, inbox: Inbox) -> ContractFollower {
+        ContractFollower {
+            chain: self.client,
+            proxy: self.config.proxy,
+            code: self.config.code,
+            first_block: self.config.first_block,
+            account: self.account,
+            inbox,
+            poll: self.config.poll_interval,
+            pulse: self.pulse,
+        }
+    }
+}
+
+/// A contract that the roster does not name has no controller key, and gets none.
+fn build_contract(
+    config: &ContractConfig,
+    environment: &dyn Environment,
+    clock: &Arc<dyn Clock>,
+    (roster, me): (&Roster, PartyIndex),
+) -> Result<(ContractPiece, ContractSetup), BuildError> {
+    let name = contract::chain_of(config.proxy.chain);
+    if !roster.contracts().contains(&config.proxy) {
+        return Err(BuildError::Contract { contract: config.proxy.to_string() });
+    }
+    let secret = config
+        .account
+        .key(environment)
+        .map_err(|source| BuildError::Secret { field: format!("contract {name}: account"), source })?;
+    let pen = EvmPen::from_bytes(&secret).ok_or_else(|| BuildError::Account {
+        chain: name.clone(),
+        reason: "`account` is no secp256k1 key".to_owned(),
+    })?;
+    let account = pen.account();
+    check_account(roster, me, &name, &account.to_string())?;
+    let endpoints: Vec<url::Url> = config.endpoints.iter().map(|endpoint| endpoint.reveal().clone()).collect();
+    let finality = match config.finality {
+        RawFinality::Finalized => Finality::Finalized,
+        RawFinality::Depth(depth) => Finality::Depth(depth),
+    };
+    let evidence = match config.evidence {
+        RawEvidence::Roots => Evidence::Roots,
+        RawEvidence::Blooms => Evidence::Blooms,
+        RawEvidence::Agreement => Evidence::Agreement,
+    };
+    let settings =
+        EvmSettings { call_timeout: config.call_timeout, evidence, agree: config.agree, ..EvmSettings::default() };
+    let client = EvmChain::new(config.proxy.chain, &endpoints, finality, settings)
+        .map_err(|source| BuildError::EvmEndpoint { chain: name.clone(), source })?;
+    let setup = ContractSetup {
+        proxy: config.proxy,
+        destinations: config.destinations.clone(),
+        settings: sender::Settings {
+            chain: config.proxy.chain,
+            wait_blocks: config.wait_blocks,
+            factor_percent: config.price_percent,
+            tip: config.tip_wei.into(),
+            price_max: config.price_max_wei.into(),
+            max_loss_per_answer: config.max_loss_per_answer_wei.into(),
+            max_loss_per_day: config.max_loss_per_day_wei.into(),
+        },
+        pen: Arc::new(pen),
+    };
+    let (client, pulse) = (Arc::new(client), Arc::new(Pulse::new(clock.clone())));
+    Ok((ContractPiece { client, config: config.clone(), account, pulse }, setup))
 }
 
 /// Two parties with one account would spend each other's sequences.

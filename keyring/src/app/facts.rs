@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use async_trait::async_trait;
 use chain_client::ZrChain;
+use chain_client::zrsign::evm::{EvmChain, EvmHealth};
+use chain_client::zrsign::name::Proxy;
 use mpc_core::{KeyId, PartyIndex, Suite};
 
 use super::Inbox;
-use super::look::{ChainLook, NodeLook};
+use super::look::{ChainLook, ContractLook, NodeLook};
 use super::primes::PrimeRoom;
 use super::pulse::Pulse;
 use crate::admin::proto::{
-    Chain, Endpoint, Key, KeysReply, Lane, Line, Peer, Reason, Request, RequestsReply, StatusReply, Stock, WhyReply,
+    Chain, Contract, Endpoint, Key, KeysReply, Lane, Line, Peer, Reason, Request, RequestsReply, StatusReply, Stock,
+    WhyReply,
 };
 use crate::admin::{BackupParts, Facts};
 use crate::agreement::Record;
@@ -38,6 +42,7 @@ pub struct Desk {
     pub(super) store: Arc<dyn Store>,
     pub(super) links: transport::Links,
     pub(super) chains: BTreeMap<String, ChainView>,
+    pub(super) contracts: BTreeMap<String, ContractView>,
     pub(super) roster: Roster,
     pub(super) me: PartyIndex,
     pub(super) clock: Arc<dyn Clock>,
@@ -57,6 +62,16 @@ pub struct Desk {
 pub struct ChainView {
     pub(super) client: Arc<ZrChain>,
     pub(super) account: String,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) poll: Duration,
+    pub(super) call_timeout: Duration,
+}
+
+/// A contract, as its shell shows it.
+pub struct ContractView {
+    pub(super) client: Arc<EvmChain>,
+    pub(super) proxy: Proxy,
+    pub(super) account: Address,
     pub(super) pulse: Arc<Pulse>,
     pub(super) poll: Duration,
     pub(super) call_timeout: Duration,
@@ -91,6 +106,7 @@ impl Facts for Desk {
             requests_open: u32::try_from(node.requests_open()).unwrap_or(u32::MAX),
             peers: self.peers(&node),
             chains: self.chain_facts(&node.chains),
+            contracts: self.contract_facts(&node.contracts),
             shelf: node.lanes.iter().map(lane).collect(),
             stock: Some(self.stock(node.has_auxiliary)),
             clock_warning: super::skew::skew(&self.links).map(|skew| skew.warning()).unwrap_or_default(),
@@ -107,7 +123,7 @@ impl Facts for Desk {
     }
 
     async fn requests(&self, after: &str, limit: u32, ended: bool) -> Option<RequestsReply> {
-        let after = self.decree_named(after).map(|id| id.to_bytes());
+        let after = self.decree_named(after).await?.map(|id| id.to_bytes());
         self.inbox.look(move |node, store| requests(node, store, after.as_deref(), limit, ended)).await
     }
 
@@ -132,7 +148,7 @@ impl Facts for Desk {
     }
 
     async fn why(&self, name: &str) -> Option<Option<WhyReply>> {
-        let Some(id) = self.decree_named(name) else { return Some(None) };
+        let Some(id) = self.decree_named(name).await? else { return Some(None) };
         self.inbox.look(move |node, store| why(node, store, &id)).await
     }
 
@@ -209,25 +225,78 @@ impl Desk {
         self.chains.iter().map(chain).collect()
     }
 
-    /// `chain/kind/number`, with `.item` where there is one.
-    fn decree_named(&self, name: &str) -> Option<DecreeId> {
+    fn contract_facts(&self, looks: &BTreeMap<String, ContractLook>) -> Vec<Contract> {
+        let contract = |(id, view): (&String, &ContractView)| {
+            let (look, wei) = (looks.get(id), |value: u128| value.to_string());
+            Contract {
+                proxy: view.proxy.to_string(),
+                height: look.map_or(0, |look| look.height.0),
+                read: look.map_or(0, |look| look.read),
+                controller: look.and_then(|look| look.controller).map(|key| key.to_string()).unwrap_or_default(),
+                account: view.account.to_string(),
+                balance_wei: look.and_then(|look| look.sender.balance).map(wei).unwrap_or_default(),
+                lost_today_wei: look.map(|look| wei(look.sender.lost_today)).unwrap_or_default(),
+                in_flight: look.map_or(0, |look| count(look.sender.in_flight)),
+                waiting: look.map_or(0, |look| count(look.sender.waiting)),
+                halted: look
+                    .map(|look| look.closed.clone().unwrap_or_else(|| look.why_silent.clone()))
+                    .unwrap_or_default(),
+                endpoints: view.client.health().into_iter().map(evm_endpoint).collect(),
+            }
+        };
+        self.contracts.iter().map(contract).collect()
+    }
+
+    /// The keyring or contract that is served on a chain.
+    fn served_on(&self, chain: &str) -> Option<String> {
+        let keyring = self.chains.get(chain).map(|view| view.client.keyring_address().to_owned());
+        keyring.or_else(|| self.contracts.get(chain).map(|view| view.proxy.address.to_string()))
+    }
+
+    /// `chain/kind/number`, with `@event` on a contract, and `.item` where there is one. Of an event as much is enough as
+    /// tells it from the others of that number. `None` outside: the node has ended.
+    async fn decree_named(&self, name: &str) -> Option<Option<DecreeId>> {
+        let Some((id, event)) = self.parsed(name) else { return Some(None) };
+        if event.is_empty() {
+            return Some(Some(id));
+        }
+        self.inbox.look(move |_, store| with_event(store, &id, &event)).await
+    }
+
+    /// The decree without its event, and the event's first digits.
+    fn parsed(&self, name: &str) -> Option<(DecreeId, String)> {
         let mut parts = name.rsplitn(3, '/');
         let (number, kind, chain) = (parts.next()?, parts.next()?, parts.next()?);
+        let (number, event) = number.split_once('@').unwrap_or((number, ""));
         let (request, item) = number.split_once('.').unwrap_or((number, "0"));
         let kind = Kind::ALL.into_iter().find(|known| known.word() == kind)?;
-        Some(DecreeId {
-            keyring: self.chains.get(chain)?.client.keyring_address().to_owned(),
+        let id = DecreeId {
+            keyring: self.served_on(chain)?,
             chain: chain.to_owned(),
             kind,
             request: request.parse().ok()?,
             event: None,
             item: item.parse().ok()?,
-        })
+        };
+        Some((id, event.to_ascii_lowercase()))
     }
+}
+
+/// The one request of a number whose event begins with these digits.
+fn with_event(store: &dyn Store, id: &DecreeId, digits: &str) -> Option<DecreeId> {
+    const EVENTS_MAX: usize = 1_024;
+    let page = store.scan(Table::Request, &id.prefix(), None, EVENTS_MAX).ok()?;
+    let named = page.iter().filter_map(|(name, _)| DecreeId::from_bytes(name));
+    let mut found = named.filter(|id| id.event.is_some_and(|event| hex::encode(event).starts_with(digits)));
+    found.next().filter(|_| found.next().is_none())
 }
 
 fn endpoint(health: chain_client::EndpointHealth) -> Endpoint {
     Endpoint { name: health.name, height: health.height.0, failures: health.failures, resting: health.resting }
+}
+
+fn evm_endpoint(health: EvmHealth) -> Endpoint {
+    Endpoint { name: health.name, height: health.height, failures: health.failures, resting: health.resting }
 }
 
 fn reason(reason: &readiness::Reason) -> Reason {

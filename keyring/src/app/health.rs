@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use mpc_core::PartyIndex;
 
 use super::Inbox;
-use super::facts::{ChainView, Desk};
-use super::look::{ChainLook, NodeLook};
+use super::facts::{ChainView, ContractView, Desk};
+use super::look::{ChainLook, ContractLook, NodeLook};
 use crate::agreement::clock::Millis;
 use crate::lease::restore_name;
 use crate::metrics::{ChainSnapshot, ProcessFacts, Snapshot};
 use crate::monitoring::Probe;
 use crate::node::Node;
-use crate::readiness::{Beat, ChainFacts, Facts, Keyring, NodeFacts, PeerFacts, Readiness};
+use crate::readiness::{Beat, ChainFacts, ContractFacts, Facts, Keyring, NodeFacts, PeerFacts, Readiness};
 use crate::store::Store;
 
 /// Longest wait for the node's thread. It takes at most a few hundred events between two looks.
@@ -43,7 +43,7 @@ impl Inbox {
 
 impl Desk {
     pub(super) async fn look(&self) -> Beat<NodeLook> {
-        let chains: Vec<String> = self.chains.keys().cloned().collect();
+        let chains: Vec<String> = self.chains.keys().chain(self.contracts.keys()).cloned().collect();
         let clock = self.clock.clone();
         let look = move |node: &Node, store: &dyn Store| NodeLook::at(node, store, &chains, clock.monotonic_ms());
         self.inbox.look_within(LOOK_MAX, look).await
@@ -89,6 +89,11 @@ impl Desk {
             has_auxiliary: look.has_auxiliary,
             empty_lanes: look.empty_lanes.iter().map(ToString::to_string).collect(),
             chains: self.chains.iter().map(|(id, view)| chain_facts(id, view, look.chains.get(id))).collect(),
+            contracts: self
+                .contracts
+                .iter()
+                .map(|(id, view)| contract_facts(id, view, look.contracts.get(id)))
+                .collect(),
         }
     }
 
@@ -156,6 +161,21 @@ fn chain_facts(id: &str, view: &ChainView, look: Option<&ChainLook>) -> ChainFac
         forked: look.and_then(|look| look.forked.clone()),
         warnings: look.map(|look| look.warnings.clone()).unwrap_or_default(),
         failing_endpoints: health.into_iter().filter(|one| one.resting).map(|one| one.name).collect(),
+    }
+}
+
+fn contract_facts(id: &str, view: &ContractView, look: Option<&ContractLook>) -> ContractFacts {
+    ContractFacts {
+        id: id.to_owned(),
+        poll_ms: ms(view.poll),
+        call_timeout_ms: ms(view.call_timeout),
+        read_age_ms: look.and_then(|_| view.pulse.read_age_ms()),
+        look_age_ms: look.and_then(|_| view.pulse.look_age_ms()),
+        closed: look.and_then(|look| look.closed.clone()),
+        has_controller: look.is_some_and(|look| look.controller.is_some()),
+        halted: look.and_then(|look| look.halted.clone()),
+        waits: look.map(|look| look.waits.clone()).unwrap_or_default(),
+        failing_endpoints: view.client.health().into_iter().filter(|one| one.resting).map(|one| one.name).collect(),
     }
 }
 

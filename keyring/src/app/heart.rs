@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tracing::{Span, debug, error, info, info_span, warn};
 
 use super::Inbound;
+use super::contract::{ContractDesk, ContractQuestion};
 use super::follow::{ChainDesk, Question};
 use super::post::Post;
 use crate::agreement::Audience;
@@ -48,6 +49,8 @@ pub struct Heart {
     pub workshop: Arc<Workshop>,
     /// To the chains.
     pub chains: BTreeMap<String, ChainDesk>,
+    /// To the contracts, by chain.
+    pub contracts: BTreeMap<String, ContractDesk>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance, for proofs and runs.
@@ -195,6 +198,18 @@ impl Heart {
                 self.ask(&decree.chain.clone(), Question::Standing(decree, request));
             }
             Order::Broadcast(chain, signed) => self.broadcast(&chain, signed),
+            Order::LookAtContract { chain, decree, target, hashes } => {
+                self.ask_contract(&chain, ContractQuestion::Look { decree, target, hashes });
+            }
+            Order::Simulate { chain, decree, call, state } => {
+                self.ask_contract(&chain, ContractQuestion::Simulate { decree, call, state });
+            }
+            Order::Send(chain, signed) => {
+                let sent = self.contracts.get(&chain).is_some_and(|desk| desk.sends.try_send(signed).is_ok());
+                if !sent {
+                    warn!(chain, "transaction postponed: its queue is full");
+                }
+            }
             // From the system, not from this process's own generator: two copies of one memory must not draw the same.
             Order::Draw => self.own.push_back(Event::Nonce(rand::rngs::OsRng.next_u64())),
             Order::ShowJournal { peer, nonce, position } => self.show_journal(peer, nonce, position),
@@ -219,6 +234,14 @@ impl Heart {
             debug!(chain, "question to the chain postponed: its queue is full");
         }
         asked
+    }
+
+    /// As [`Self::ask`].
+    fn ask_contract(&self, chain: &str, question: ContractQuestion) {
+        let asked = self.contracts.get(chain).is_some_and(|desk| desk.questions.try_send(question).is_ok());
+        if !asked {
+            debug!(chain, "question to the chain postponed: its queue is full");
+        }
     }
 
     fn broadcast(&self, chain: &str, signed: SignedTx) {

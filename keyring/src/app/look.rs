@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use alloy_primitives::Address;
 use chain_client::Height;
+use k256::ecdsa::VerifyingKey;
 use mpc_core::{PartyIndex, Suite};
 
 use crate::agreement::clock::Millis;
 use crate::lease::Restraint;
 use crate::node::Node;
 use crate::readiness::Keyring;
+use crate::sender;
 use crate::store::{Head, Store, StoreMemory};
 
 /// What the node said of itself.
@@ -42,6 +45,31 @@ pub struct NodeLook {
     pub dropped: BTreeMap<&'static str, u64>,
     /// By chain id.
     pub chains: BTreeMap<String, ChainLook>,
+    /// Contracts, by chain.
+    pub contracts: BTreeMap<String, ContractLook>,
+}
+
+/// A contract, as the node and its sender see it.
+#[derive(Clone, Debug)]
+pub struct ContractLook {
+    /// The newest final height heard of; 0 before the first.
+    pub height: Height,
+    /// The block up to which its logs were taken.
+    pub read: u64,
+    /// The address of its controller key, once that is known.
+    pub controller: Option<Address>,
+    /// Why nothing is read.
+    pub closed: Option<String>,
+    /// Requests whose wallet's key this party has not learned.
+    pub waiting_keys: usize,
+    /// Why its sender stands still.
+    pub halted: Option<String>,
+    /// Why nothing is sent at all, in words; empty when answers go out.
+    pub why_silent: String,
+    /// Why answers wait, each in words.
+    pub waits: Vec<String>,
+    /// The sender.
+    pub sender: sender::Facts,
 }
 
 /// A chain, as the node and its controller see it.
@@ -105,6 +133,7 @@ impl NodeLook {
             store_memory: store.memory(),
             dropped: node.dropped().iter().map(|(why, total)| (why.word(), *total)).collect(),
             chains: chains.iter().filter_map(|id| Some((id.clone(), ChainLook::at(node, id, now)?))).collect(),
+            contracts: chains.iter().filter_map(|id| Some((id.clone(), ContractLook::at(node, id)?))).collect(),
         }
     }
 
@@ -138,6 +167,24 @@ impl ChainLook {
             why_silent: outbox.why_silent(),
             is_out_of_funds: outbox.is_out_of_funds(),
             is_over_ceiling: outbox.is_over_ceiling(),
+        })
+    }
+}
+
+impl ContractLook {
+    fn at(node: &Node, id: &str) -> Option<Self> {
+        let (shown, sender) = (node.contract(id)?, node.sender(id)?);
+        let controller = shown.controller.as_deref().and_then(|key| VerifyingKey::from_sec1_bytes(key).ok());
+        Some(Self {
+            height: shown.height,
+            read: shown.mark.map_or(0, |mark| mark.height),
+            controller: controller.map(|key| Address::from_public_key(&key)),
+            closed: shown.closed.map(str::to_owned),
+            waiting_keys: shown.waiting,
+            halted: sender.halted().map(ToString::to_string),
+            why_silent: sender.why_silent(),
+            waits: sender.why_waiting().map(|(decree, why)| format!("{decree}: {why}")).collect(),
+            sender: sender.facts(),
         })
     }
 }

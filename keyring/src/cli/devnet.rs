@@ -12,16 +12,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use alloy_primitives::U256;
 use clap::Args;
 use devnet::chain_only::{ChainOnlyArgs, ChainOnlyError, chain_only};
 use devnet::demo::{self, Admin, DemoError, Screen, Style, User};
+use devnet::evm::{Dapp, EvmTown, TownError};
 use devnet::server::{Devnet, Options, StartError};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::crew::{Crew, CrewError};
-use self::ground::{Ground, GroundError, Place};
+use self::ground::{EvmPlace, Ground, GroundError, Place};
 
 /// The chain's name in its genesis: the one that development setups use.
 const CHAIN: &str = "zenrock";
@@ -29,6 +31,10 @@ const CHAIN: &str = "zenrock";
 const PARTY_UROCK: u128 = 10_000_000_000;
 /// Most parties: there are prepared primes for so many.
 pub const PARTIES_MAX: u16 = 16;
+/// The EVM chains of `--evm`.
+const EVM_CHAINS: [u64; 2] = [31_337, 31_338];
+/// What every party's account there is given: ten ether.
+const PARTY_WEI: u128 = 10_000_000_000_000_000_000;
 /// Longest wait for all parties to be ready.
 const READY_PATIENCE: Duration = Duration::from_secs(180);
 
@@ -53,6 +59,9 @@ pub struct DevnetArgs {
     /// Time between blocks.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     block_interval: Duration,
+    /// Two EVM chains with zrSign contracts as well: real nodes, a dapp on the first that uses the keyring.
+    #[arg(long, conflicts_with = "chain_only")]
+    evm: bool,
     /// Only the chain, without any party, from a genesis file.
     #[arg(long, requires = "genesis", conflicts_with_all = ["parties", "threshold", "once", "json"])]
     chain_only: bool,
@@ -91,6 +100,17 @@ pub enum DevnetError {
     /// Administrator or user.
     #[error("the demo cannot go on")]
     Demo(#[from] DemoError),
+    /// An EVM chain, its contract or its dapp.
+    #[error("the EVM chains cannot go on")]
+    Town(#[from] TownError),
+    /// A party does not say what it must.
+    #[error("{party} does not say {what}")]
+    Unsaid {
+        /// Which.
+        party: String,
+        /// What.
+        what: &'static str,
+    },
     /// Output or signals.
     #[error("the terminal cannot be used")]
     Terminal(#[from] std::io::Error),
@@ -141,10 +161,12 @@ pub async fn run(args: DevnetArgs) -> Result<Outcome, DevnetError> {
     let grpc = chain.endpoints().first().map(devnet::server::Endpoint::url).unwrap_or_default();
     screen.note(&format!("development chain  {CHAIN}, gRPC at {grpc}"))?;
 
+    let towns = if args.evm { towns(&ground, &mut screen).await? } else { Vec::new() };
     let mut crew = Crew::default();
     let mut verdict = Outcome::Interrupted;
     let people = async {
-        let place = register(&chain, admin, &ground, threshold, &grpc, args.block_interval).await?;
+        let mut place = register(&chain, admin, &ground, threshold, &grpc, args.block_interval).await?;
+        place.contracts = towns.iter().map(EvmPlace::of).collect();
         screen.note(&format!("keyring            {}, {threshold} of {} parties", place.keyring, args.parties))?;
         ground.write(&place, &mut rng)?;
         for (number, party) in ground.parties().iter().enumerate() {
@@ -152,7 +174,11 @@ pub async fn run(args: DevnetArgs) -> Result<Outcome, DevnetError> {
             screen.note(&introduction(party))?;
         }
         crew.wait_until_ready(READY_PATIENCE, &mut screen).await?;
-        serve(&args, &place, user, &mut crew, &mut screen, &mut verdict).await
+        if let [first, second, ..] = towns.as_slice() {
+            serve_dapp(&args, [first, second], &mut crew, &mut screen, &mut verdict).await
+        } else {
+            serve(&args, &place, user, &mut crew, &mut screen, &mut verdict).await
+        }
     };
     let ended = tokio::select! {
         ended = people => ended,
@@ -202,7 +228,52 @@ async fn register(
     let keyring = admin.make_keyring(&accounts, threshold.into()).await?;
     admin.fund(&accounts, PARTY_UROCK).await?;
     let poll_interval = (block_interval / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
-    Ok(Place { chain: CHAIN.to_owned(), keyring, grpc: grpc.to_owned(), threshold, poll_interval })
+    let contracts = Vec::new();
+    Ok(Place { chain: CHAIN.to_owned(), keyring, grpc: grpc.to_owned(), threshold, poll_interval, contracts })
+}
+
+/// Two EVM chains, each with a contract and with ether in every party's account.
+async fn towns(ground: &Ground, screen: &mut Console) -> Result<Vec<EvmTown>, DevnetError> {
+    let mut towns = Vec::new();
+    for chain in EVM_CHAINS {
+        let town = EvmTown::start(chain, &EVM_CHAINS, ground.folder()).await?;
+        for party in ground.parties() {
+            town.fund(party.evm_account, U256::from(PARTY_WEI)).await?;
+        }
+        screen.note(&format!("EVM chain          {}, JSON-RPC at {}", town.proxy(), town.url()))?;
+        towns.push(town);
+    }
+    Ok(towns)
+}
+
+/// Gives the controller keys their role, and lets a dapp use the keyring while all parties live.
+async fn serve_dapp(
+    args: &DevnetArgs,
+    towns: [&EvmTown; 2],
+    crew: &mut Crew,
+    screen: &mut Console,
+    verdict: &mut Outcome,
+) -> Result<(), DevnetError> {
+    for town in towns {
+        let controller = crew.controller(&town.proxy().to_string(), READY_PATIENCE).await?;
+        town.grant(controller).await?;
+        screen.note(&format!("controller key     {controller} for {}", town.proxy()))?;
+    }
+    let work = async {
+        let mut dapp = Dapp::open(towns[0], towns[1]).await?;
+        screen.note(&format!("dapp               consumer {}", dapp.consumer()))?;
+        let summary = dapp.make_requests(screen).await?;
+        screen.summary(&summary)?;
+        *verdict = if summary.is_success() { Outcome::Well } else { Outcome::Failed };
+        if !args.once {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        ended = work => ended,
+        died = crew.one_died() => Err(died.into()),
+    }
 }
 
 /// The user's work, while all parties live. The verdict stands as soon as there is one.

@@ -1,6 +1,8 @@
 //! Facts as tables for people.
 
-use crate::admin::proto::{Chain, Endpoint, Key, KeysReply, Lane, Peer, Request, RequestsReply, StatusReply, WhyReply};
+use crate::admin::proto::{
+    Chain, Contract, Endpoint, Key, KeysReply, Lane, Peer, Request, RequestsReply, StatusReply, WhyReply,
+};
 use comfy_table::{Table, presets};
 use std::fmt::Display;
 
@@ -31,7 +33,13 @@ pub(super) fn status(status: &StatusReply) -> String {
         ("program", format!("{}, up {}{development}", status.version, span(status.uptime_ms))),
     ]);
     let text = lines(&facts);
-    let tables = [peers(&status.peers), chains(&status.chains), endpoints(&status.chains), shelf(&status.shelf)];
+    let tables = [
+        peers(&status.peers),
+        chains(&status.chains),
+        contracts(&status.contracts),
+        endpoints(&status.chains),
+        shelf(&status.shelf),
+    ];
     tables.iter().filter(|table| !table.is_empty()).fold(text, |text, table| text + "\n" + &drawn(table))
 }
 
@@ -128,6 +136,24 @@ fn chains(chains: &[Chain]) -> Table {
             chain.outbox_in_flight.to_string(),
             chain.outbox_waiting.to_string(),
             publishes,
+        ]);
+    }
+    table
+}
+
+fn contracts(contracts: &[Contract]) -> Table {
+    let header = ["contract", "read to", "controller", "account", "balance wei", "in flight", "waiting", "serves"];
+    let mut table = table(header);
+    for contract in contracts {
+        table.add_row([
+            contract.proxy.clone(),
+            height(contract.read),
+            known(&contract.controller),
+            contract.account.clone(),
+            known(&contract.balance_wei),
+            contract.in_flight.to_string(),
+            contract.waiting.to_string(),
+            if contract.halted.is_empty() { "yes".to_owned() } else { format!("no: {}", contract.halted) },
         ]);
     }
     table

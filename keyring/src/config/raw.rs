@@ -2,7 +2,7 @@
 //!
 //! The comments here are the short form of `docs/configuration.md`; the example is `deploy/keyringd.example.toml`.
 
-use super::{Limits, SecretRef};
+use super::{Limits, RawContract, SecretRef};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +30,9 @@ pub struct RawConfig {
     /// Where machines ask how the node is; absent: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<RawMonitoring>,
+    /// The zrSign contracts it serves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contract: Vec<RawContract>,
 }
 
 /// `[node]`.

@@ -52,7 +52,7 @@ pub fn annotated(party: &NewParty) -> Result<String, ConfigError> {
     set(chain, "account", file("account.key"))?;
     let log = section(document.get_mut("log").and_then(|item| item.as_table_mut()), "log")?;
     set(log, "file", "keyringd.log".into())?;
-    let text = without_monitoring(&document.to_string());
+    let text = without_last_sections(&document.to_string());
     RawConfig::parse(&text)?.check(Path::new(""))?;
     Ok(text)
 }
@@ -61,13 +61,19 @@ fn section<'a>(table: Option<&'a mut Table>, name: &str) -> Result<&'a mut Table
     table.ok_or_else(|| broken(&format!("has no [{name}]")))
 }
 
-/// Comments the last section out: nobody listens over HTTP without being told to, and several parties of one machine
-/// would want the same port.
-fn without_monitoring(text: &str) -> String {
+/// Comments the last sections out: nobody listens over HTTP without being told to, several parties of one machine would
+/// want the same port, and which contracts are served all parties say together.
+fn without_last_sections(text: &str) -> String {
     let mut is_off = false;
     let line = |line: &str| {
         is_off |= line == "[monitoring]";
-        if is_off { format!("# {line}\n") } else { format!("{line}\n") }
+        if is_off && line.is_empty() {
+            "\n".to_owned()
+        } else if is_off {
+            format!("# {line}\n")
+        } else {
+            format!("{line}\n")
+        }
     };
     text.lines().map(line).collect()
 }
@@ -135,11 +141,10 @@ mod tests {
     fn every_field_and_every_comment_of_the_example_is_there() {
         let written = annotated(&party()).unwrap();
         let (head, off) = written.split_once("# [monitoring]\n").unwrap();
-        assert!(!head.contains("[monitoring]") && off.lines().all(|line| line.starts_with("# ")), "{off}");
-        let text = format!(
-            "{head}[monitoring]\n{}",
-            off.replace("# listen =", "listen =").replace("# connections_max", "connections_max")
-        );
+        let is_comment = |line: &str| line.is_empty() || line.starts_with("# ");
+        assert!(!head.contains("[monitoring]") && off.lines().all(is_comment), "{off}");
+        let on: Vec<&str> = off.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
+        let text = format!("{head}[monitoring]\n{}\n", on.join("\n"));
         let comments = |text: &str| text.lines().filter_map(|line| line.split_once('#')).count();
         assert_eq!(comments(&text), comments(EXAMPLE));
         let fields = |text: &str| {

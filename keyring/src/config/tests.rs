@@ -77,7 +77,7 @@ fn the_manual_names_no_field_that_does_not_exist() {
 
 #[test]
 fn unknown_fields_are_errors_in_every_section() {
-    for section in ["[node]", "[store]", "[[chain]]", "[shelf]", "[limits]", "[log]", "[monitoring]"] {
+    for section in ["[node]", "[store]", "[[chain]]", "[shelf]", "[limits]", "[log]", "[monitoring]", "[[contract]]"] {
         let text = EXAMPLE.replacen(section, &format!("{section}\nsurprise = 1"), 1);
         assert!(matches!(RawConfig::parse(&text), Err(ConfigError::Parse(_))), "{section}");
     }
@@ -89,7 +89,11 @@ fn a_wrong_value_is_named_by_its_path() {
     assert_eq!(refused(|raw| raw.node.name.clear()), "node.name");
     assert_eq!(refused(|raw| raw.node.listen = vec!["localhost:1".to_owned()]), "node.listen");
     assert_eq!(refused(|raw| raw.node.drain_timeout = Duration::ZERO), "node.drain_timeout");
-    assert_eq!(refused(|raw| raw.chain.clear()), "chain");
+    let nothing = |raw: &mut RawConfig| {
+        raw.chain.clear();
+        raw.contract.clear();
+    };
+    assert_eq!(refused(nothing), "chain");
     assert_eq!(refused(|raw| raw.chain.push(raw.chain[0].clone())), "chain");
     assert_eq!(refused(|raw| raw.chain[0].kind = "zrsign".to_owned()), "chain[0].kind");
     assert_eq!(refused(|raw| raw.chain[0].endpoints[0] = "ftp://x".to_owned()), "chain[0].endpoints[0]");
@@ -106,6 +110,39 @@ fn a_wrong_value_is_named_by_its_path() {
     );
     assert_eq!(refused(|raw| raw.log.level = "keyring=loud".to_owned()), "log.level");
     assert_eq!(refused(|raw| raw.node.identity = SecretRef::Credential("../x".to_owned())), "node.identity");
+}
+
+#[test]
+fn a_wrong_contract_is_named_by_its_path() {
+    let first = |change: fn(&mut RawContract)| refused(|raw| change(&mut raw.contract[0]));
+    assert_eq!(refused(|raw| raw.contract.push(raw.contract[0].clone())), "contract");
+    assert_eq!(first(|contract| contract.proxy = contract.proxy.to_lowercase()), "contract[0].proxy");
+    assert_eq!(first(|contract| contract.endpoints.clear()), "contract[0].endpoints");
+    assert_eq!(first(|contract| contract.code.clear()), "contract[0].code");
+    assert_eq!(first(|contract| contract.code[0].truncate(64)), "contract[0].code[0]");
+    assert_eq!(first(|contract| contract.agree = 2), "contract[0].agree");
+    assert_eq!(first(|contract| contract.evidence = RawEvidence::Agreement), "contract[0].agree");
+    assert_eq!(first(|contract| contract.finality = RawFinality::Depth(1 << 40)), "contract[0].finality");
+    assert_eq!(first(|contract| contract.destinations.push("1".to_owned())), "contract[0].destinations");
+    assert_eq!(first(|contract| contract.wait_blocks = 0), "contract[0].wait_blocks");
+    assert_eq!(first(|contract| contract.price_percent = 99), "contract[0].price_percent");
+    assert_eq!(first(|contract| contract.price_max_wei = 1), "contract[0].price_max_wei");
+    assert_eq!(first(|contract| contract.max_loss_per_day_wei = 1), "contract[0].max_loss_per_day_wei");
+    assert_eq!(first(|contract| contract.call_timeout = Duration::ZERO), "contract[0].call_timeout");
+    let depth_zero = RawContract { finality: RawFinality::Depth(0), ..example().contract[0].clone() };
+    let config = RawConfig { contract: vec![depth_zero], ..example() }.check(Path::new("/etc"));
+    assert_eq!(config.is_ok(), cfg!(feature = "devnet"), "a development build takes no finality at all");
+}
+
+#[test]
+fn finality_is_a_word_or_a_number() {
+    let with = |finality: &str| {
+        let text = EXAMPLE.replace("finality = \"finalized\"", &format!("finality = {finality}"));
+        RawConfig::parse(&text).map(|raw| raw.contract[0].finality)
+    };
+    assert_eq!(with("\"finalized\"").unwrap(), RawFinality::Finalized);
+    assert_eq!(with("12").unwrap(), RawFinality::Depth(12));
+    assert!(with("\"safe\"").is_err() && with("-1").is_err());
 }
 
 #[test]

@@ -121,6 +121,9 @@ impl Observer {
             | Order::Explain(..)
             | Order::ReadStanding(..)
             | Order::Broadcast(..)
+            | Order::LookAtContract { .. }
+            | Order::Simulate { .. }
+            | Order::Send(..)
             | Order::Draw
             | Order::ShowJournal { .. } => {}
         }

@@ -27,6 +27,7 @@ impl Probe for Patient {
             has_auxiliary: true,
             empty_lanes: Vec::new(),
             chains: Vec::new(),
+            contracts: Vec::new(),
         };
         let node = if self.is_alive().await { Beat::Answered(node) } else { Beat::Stuck(3_000) };
         Readiness::of(&Facts {

@@ -338,6 +338,10 @@ impl Node {
             let moves = side.outbox.forget(id);
             self.write(moves.entries);
         }
+        if let Some(side) = self.contracts.get_mut(&id.chain) {
+            let moves = side.sender.forget(id);
+            self.write(moves.entries);
+        }
         true
     }
 

@@ -5,6 +5,7 @@
 //! none is lost and none is taken twice.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use alloy_primitives::B256;
 use chain_client::Height;
@@ -21,6 +22,7 @@ use crate::agreement::clock::Millis;
 use crate::contract::{self, Asked, Judged};
 use crate::decree::{DecreeId, Kind};
 use crate::request::{Event, RequestRecord, State};
+use crate::sender::{self, Call, Hint, Look, Sender, Sight, Simulated};
 use crate::store::{Entry, StoreError, Table};
 
 /// A contract, and this party's account on its chain.
@@ -29,6 +31,10 @@ pub struct ContractSetup {
     pub proxy: Proxy,
     /// Where its wallets' transactions may go, by CAIP-2, beside what its own logs tell.
     pub destinations: Vec<String>,
+    /// What may be paid.
+    pub settings: sender::Settings,
+    /// Signs this party's transactions.
+    pub pen: Arc<dyn sender::Pen + Send + Sync>,
 }
 
 /// A span of final blocks, read whole from one endpoint, in which the contract ran code that the operators have listed.
@@ -80,6 +86,25 @@ pub enum ContractNews {
     Span(Box<Span>),
     /// Why nothing is read and nothing signed, or that it goes on.
     Closed(Option<String>),
+    /// The newest block. A reorganised chain may be shorter for a while.
+    Head(Height),
+    /// The account at the newest block.
+    Sight(Box<Sight>),
+    /// What was asked for with [`super::Order::LookAtContract`].
+    Look(DecreeId, Box<Look>),
+    /// What was asked for with [`super::Order::Simulate`].
+    Simulated(DecreeId, Box<Call>, Simulated),
+    /// What a node said of a transaction.
+    Sent {
+        /// Its nonce.
+        nonce: u64,
+        /// Its name.
+        hash: B256,
+        /// What was said.
+        hint: Hint,
+    },
+    /// An operator lets a sender that stands still go on at this nonce.
+    Resume(u64),
 }
 
 /// A contract as the node sees it.
@@ -89,6 +114,9 @@ pub(super) struct ContractSide {
     pub(super) hash: [u8; 32],
     pub(super) height_at: Millis,
     pub(super) mark: Option<Mark>,
+    pub(super) sender: Sender,
+    /// The newest block, final or not.
+    pub(super) head: Height,
     source: Option<B256>,
     destinations: Destinations,
     closed: Option<String>,
@@ -141,6 +169,8 @@ impl ContractSide {
             .map(|bytes| B256::try_from(bytes.as_slice()).map_err(|_| damaged("source")))
             .transpose()?;
         Ok(Self {
+            sender: Sender::recover(setup.settings, store)?,
+            head: Height(0),
             setup,
             height: Height(0),
             hash: [0; 32],
@@ -183,12 +213,14 @@ impl Node {
             ContractNews::Closed(why) => {
                 if side.closed != why {
                     side.closed.clone_from(&why);
+                    side.sender.fork(why.clone());
                     match why {
                         Some(why) => self.note(Level::Alarm, None, format!("{chain} is not served: {why}")),
                         None => self.note(Level::Warn, None, format!("{chain} is served again")),
                     }
                 }
             }
+            news => self.sender_news(chain, news),
         }
     }
 
@@ -429,8 +461,12 @@ impl Node {
 
     /// The call that answers, complete: the sender carries it to the contract.
     fn authorised(&mut self, id: &DecreeId, live: &Live, answer: &[u8]) {
+        // Delivered once the restraint is let go: the decision is told again then.
+        if live.request.learning || self.keeps_out_of(&live.job) {
+            return;
+        }
         match self.call(id, live, answer) {
-            Ok(Some(_call)) => self.note(Level::Info, Some(id), "authorised".to_owned()),
+            Ok(Some(data)) => self.deliver(id, live, data),
             Ok(None) => {}
             Err(why) => self.note(Level::Alarm, Some(id), why),
         }
@@ -482,7 +518,7 @@ impl Node {
         self.resolved(&id, is_ours);
     }
 
-    fn resolved(&mut self, id: &DecreeId, is_ours: bool) {
+    pub(super) fn resolved(&mut self, id: &DecreeId, is_ours: bool) {
         if !is_ours {
             let text = "the contract shows another answer than the decided one: who else holds its MPC role?";
             self.note(Level::Alarm, Some(id), text.to_owned());

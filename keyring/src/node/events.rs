@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use alloy_primitives::B256;
 use chain_client::{Height, Hint, KeyringFacts, LowWater, Reading, Request, RequestId, SignedTx, Standing, TxHash};
 use mpc_core::{AuxInfo, Commitments, KeyId, KeyShare, Partial, PartyIndex, Payload, Possession, SessionId, Suite};
 
-use super::{ContractNews, ContractSetup, Word};
+use super::{ContractNews, ContractSetup, Target, Word};
 use crate::admission::Sighting;
 use crate::agreement::Audience;
 use crate::agreement::clock::Millis;
@@ -15,6 +16,7 @@ use crate::decree::DecreeId;
 use crate::lease::{Held, Process};
 use crate::message::{Attachment, Content, Packet};
 use crate::outbox::Pen;
+use crate::sender::{Call, Signed, State};
 use crate::store::Entry;
 
 /// What a node is: fixed while it runs.
@@ -221,6 +223,30 @@ pub enum Order {
     Explain(DecreeId, Vec<TxHash>),
     /// Send signed bytes: [`ChainNews::Hint`].
     Broadcast(String, SignedTx),
+    /// Look at account, contract, request and transactions: [`ContractNews::Look`].
+    LookAtContract {
+        /// Its chain.
+        chain: String,
+        /// Whose answer.
+        decree: DecreeId,
+        /// What about.
+        target: Target,
+        /// Transactions to look for.
+        hashes: Vec<B256>,
+    },
+    /// Try a call: [`ContractNews::Simulated`].
+    Simulate {
+        /// On which chain.
+        chain: String,
+        /// Whose answer.
+        decree: DecreeId,
+        /// The call.
+        call: Box<Call>,
+        /// On which state.
+        state: State,
+    },
+    /// Send signed bytes to an EVM chain: [`ContractNews::Sent`].
+    Send(String, Signed),
     /// Draw a nonce from the system, now: [`Event::Nonce`].
     Draw,
     /// Read the journal's hash at a position: [`Event::Journal`].

@@ -180,6 +180,10 @@ impl Node {
     #[must_use]
     pub fn keeps_out_of_account(&self, chain: &str, sequence: u64) -> bool {
         let next = self.chains.get(chain).and_then(|side| side.outbox.next_sequence());
+        self.forgot_up_to(chain, next, sequence)
+    }
+
+    pub(super) fn forgot_up_to(&self, chain: &str, next: Option<u64>, sequence: u64) -> bool {
         next.is_some_and(|next| {
             next <= sequence && sequence < self.lease.forgot(chain).map_or(0, |known| known.sequence)
         })

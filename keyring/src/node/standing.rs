@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mpc_core::PartyIndex;
 use serde::de::DeserializeOwned;
 
-use super::{ChainSide, Level, Node, Order, RecoverError};
+use super::{ChainSide, ContractSide, Level, Node, Order, RecoverError};
 use crate::admission::Job;
 use crate::agreement::{Act as DecreeAct, Audience};
 use crate::lease::{Act, Heard, Held, Incarnation, LeaseWord, Remembered, Restraint, restore_name};
@@ -204,7 +204,8 @@ impl Node {
 
     fn own_sequences(&self) -> BTreeMap<String, u64> {
         let next = |(chain, side): (&String, &ChainSide)| Some((chain.clone(), side.outbox.next_sequence()?));
-        self.chains.iter().filter_map(next).collect()
+        let nonce = |(chain, side): (&String, &ContractSide)| Some((chain.clone(), side.sender.facts().nonce?));
+        self.chains.iter().filter_map(next).chain(self.contracts.iter().filter_map(nonce)).collect()
     }
 
     fn lease_acts(&mut self, acts: Vec<Act>) {

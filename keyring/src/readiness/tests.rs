@@ -22,6 +22,21 @@ fn chain() -> ChainFacts {
     }
 }
 
+fn contract() -> ContractFacts {
+    ContractFacts {
+        id: "eip155:1".to_owned(),
+        poll_ms: 1_000,
+        call_timeout_ms: 5_000,
+        read_age_ms: Some(500),
+        look_age_ms: Some(500),
+        closed: None,
+        has_controller: true,
+        halted: None,
+        waits: Vec::new(),
+        failing_endpoints: Vec::new(),
+    }
+}
+
 fn node() -> NodeFacts {
     NodeFacts {
         restraints: Vec::new(),
@@ -31,6 +46,7 @@ fn node() -> NodeFacts {
         has_auxiliary: true,
         empty_lanes: Vec::new(),
         chains: vec![chain()],
+        contracts: vec![contract()],
     }
 }
 
@@ -61,6 +77,20 @@ fn with_node(change: impl FnOnce(&mut NodeFacts)) -> Vec<&'static str> {
 
 fn with_chain(change: impl FnOnce(&mut ChainFacts)) -> Vec<&'static str> {
     with_node(|node| change(&mut node.chains[0]))
+}
+
+#[test]
+fn a_contract_that_is_not_served_is_no_health() {
+    let with = |change: fn(&mut ContractFacts)| with_node(|node| change(&mut node.contracts[0]));
+    assert_eq!(with(|contract| contract.read_age_ms = None), ["contract_unread"]);
+    assert_eq!(with(|contract| contract.look_age_ms = None), ["contract_unread"]);
+    assert_eq!(with(|contract| contract.look_age_ms = Some(10_001)), ["contract_unread"]);
+    assert_eq!(with(|contract| contract.look_age_ms = Some(10_000)), [""; 0]);
+    assert_eq!(with(|contract| contract.closed = Some("other code".to_owned())), ["contract_closed"]);
+    assert_eq!(with(|contract| contract.has_controller = false), ["no_controller"]);
+    assert_eq!(with(|contract| contract.halted = Some("moved".to_owned())), ["sender_halted"]);
+    assert_eq!(with(|contract| contract.waits = vec!["too dear".to_owned(); 9]), ["answers_wait"; 4]);
+    assert_eq!(with(|contract| contract.failing_endpoints = vec!["a".to_owned()]), ["endpoint_failing"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use alloy_primitives::{Address, B256, Signature};
 use chain_client::zrsign::name::Proxy;
 use chain_client::{AnswerLoad, ChainKey, Height, Request, RequestKind, SignedTx};
 use keyring::admission::Sighting;
@@ -15,6 +16,7 @@ use keyring::message::{Envelope, Packet};
 use keyring::node::{ChainNews, ChainSetup, ContractSetup, Effects, Event, Node, Order, RunNews, Setup};
 use keyring::outbox::{Order as PenOrder, Pen};
 use keyring::runs::{AnyRun, Workshop};
+use keyring::sender::Settings;
 use keyring::store::{MemoryStore, Store, Table};
 use mpc_core::{KeyShare, PartyIndex, Recipient, SessionId, Step, Suite, Threshold, Transparent};
 use rand::{RngCore as _, SeedableRng as _};
@@ -39,6 +41,30 @@ impl Pen for SilentPen {
     fn nothing(&self, _: u64, _: u64, _: u32) -> Option<SignedTx> {
         None
     }
+}
+
+struct SilentEvmPen;
+
+impl keyring::sender::Pen for SilentEvmPen {
+    fn account(&self) -> Address {
+        Address::ZERO
+    }
+    fn sign(&self, _: B256) -> Signature {
+        unreachable!("nothing is looked at, so nothing is signed")
+    }
+}
+
+fn contract_setup(proxy: Proxy) -> ContractSetup {
+    let settings = Settings {
+        chain: proxy.chain,
+        wait_blocks: 3,
+        factor_percent: 200,
+        tip: 0,
+        price_max: 1,
+        max_loss_per_answer: 1,
+        max_loss_per_day: 1,
+    };
+    ContractSetup { proxy, destinations: Vec::new(), settings, pen: Arc::new(SilentEvmPen) }
 }
 
 pub(crate) struct Party {
@@ -95,10 +121,7 @@ impl Cluster {
                 keys_per_lane: BTreeMap::from([(Suite::Secp256k1, 1), (Suite::Ed25519, 1)]),
                 slots: 1,
                 live_max: 64,
-                contracts: contracts
-                    .iter()
-                    .map(|proxy| ContractSetup { proxy: *proxy, destinations: Vec::new() })
-                    .collect(),
+                contracts: contracts.iter().map(|proxy| contract_setup(*proxy)).collect(),
                 chains: vec![ChainSetup {
                     chain: CHAIN.to_owned(),
                     keyring: KEYRING.to_owned(),
@@ -220,6 +243,9 @@ impl Cluster {
                 | Order::Examine { .. }
                 | Order::ReadStanding(..)
                 | Order::Broadcast(..)
+                | Order::LookAtContract { .. }
+                | Order::Simulate { .. }
+                | Order::Send(..)
                 | Order::Note(_) => {}
             }
         }

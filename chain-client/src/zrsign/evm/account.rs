@@ -81,6 +81,16 @@ impl EvmChain {
         self.pool.ask(ask).await.map(Simulation::from)
     }
 
+    /// The same on top of the newest block alone: what waits may be the very transaction that this one is to replace.
+    ///
+    /// # Errors
+    /// As for [`Self::simulate`].
+    pub async fn simulate_at_head(&self, call: &Call) -> Result<Simulation<Bytes>, EvmError> {
+        let at = BlockId::Number(BlockNumberOrTag::Latest);
+        let ask = async |node: &Node| node.attempt(node.provider.call(request(call).into()).block(at)).await;
+        self.pool.ask(ask).await.map(Simulation::from)
+    }
+
     /// The gas that a transaction needs on top of a block. Never for responses: these fail under the limits that an
     /// estimate tries.
     ///

@@ -4,8 +4,8 @@ use alloy_primitives::{Address, B256, U256, b256, keccak256};
 use alloy_provider::Provider as _;
 use alloy_rpc_types_eth::BlockId;
 
-use super::EvmError;
 use super::node::Node;
+use super::{EvmChain, EvmError};
 
 /// Where an ERC-1967 proxy keeps the address of its implementation.
 const IMPLEMENTATION_SLOT: B256 = b256!("360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc");
@@ -17,6 +17,16 @@ pub struct Code {
     pub implementation: Address,
     /// keccak256 of its runtime code; that of nothing when there is none. Operators list which hashes they permit.
     pub code_hash: B256,
+}
+
+impl EvmChain {
+    /// The code behind a proxy at a block; `None` where there is no proxy, or what it names is no address.
+    ///
+    /// # Errors
+    /// When too few endpoints answer.
+    pub async fn code(&self, proxy: Address, at: B256) -> Result<Option<Code>, EvmError> {
+        self.pool.agreed(async |node: &Node| node.code(proxy, at).await).await
+    }
 }
 
 /// A block by its hash, and only while it is on the endpoint's chain (EIP-1898).

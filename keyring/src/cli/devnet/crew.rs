@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
@@ -138,6 +139,35 @@ impl Crew {
         Ok(())
     }
 
+    /// The address of a contract's controller key, as all parties know it.
+    ///
+    /// # Errors
+    /// [`super::DevnetError::Unsaid`].
+    pub(super) async fn controller(&mut self, proxy: &str, patience: Duration) -> Result<Address, super::DevnetError> {
+        let begun = Instant::now();
+        let mut told: Vec<Address> = Vec::new();
+        for member in &mut self.members {
+            loop {
+                member.look()?;
+                let contracts = member.status().await.map(|status| status.contracts).unwrap_or_default();
+                let named = contracts.into_iter().find(|contract| contract.proxy == proxy);
+                if let Some(address) = named.and_then(|contract| contract.controller.parse().ok()) {
+                    told.push(address);
+                    break;
+                }
+                if begun.elapsed() > patience {
+                    let what = "which controller key a contract has";
+                    return Err(super::DevnetError::Unsaid { party: member.name.clone(), what });
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        match told.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|other| other == first) => Ok(*first),
+            _ => Err(super::DevnetError::Unsaid { party: "every party".to_owned(), what: "the same controller key" }),
+        }
+    }
+
     /// Resolves when a party ends by itself.
     pub(super) async fn one_died(&mut self) -> CrewError {
         loop {
@@ -211,6 +241,12 @@ impl Member {
     }
 
     /// What keeps it from contributing; `None` when it does.
+    /// What it says of itself; `None` while it does not answer.
+    async fn status(&self) -> Option<StatusReply> {
+        let mut admin = admin::connect(&self.socket).await.ok()?;
+        admin.status(StatusRequest {}).await.ok().map(tonic::Response::into_inner)
+    }
+
     async fn waits_for(&self) -> Option<String> {
         let Ok(mut admin) = admin::connect(&self.socket).await else {
             return Some("starts".to_owned());

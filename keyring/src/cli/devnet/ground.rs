@@ -10,17 +10,22 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use alloy_primitives::{Address, B256};
+use chain_client::zrsign::name::Proxy;
 use chain_client::{AccountError, PartyAccount};
+use devnet::evm::EvmTown;
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroizing;
 
+use crate::app::evm_pen::EvmPen;
 use crate::config::{
-    Limits, LogFormat, ProcessEnvironment, RawChain, RawConfig, RawLog, RawNode, RawShelf, RawStore, RawUnlock,
-    SecretError, SecretRef, StoreConfig,
+    Limits, LogFormat, ProcessEnvironment, RawChain, RawConfig, RawContract, RawEvidence, RawFinality, RawLog, RawNode,
+    RawShelf, RawStore, RawUnlock, SecretError, SecretRef, StoreConfig,
 };
 use crate::identity::{IdentityError, NodeIdentity};
 use crate::roster::{RosterEntry, RosterError, RosterFile};
+use crate::sender::Pen as _;
 use crate::store::{Argon2Cost, OpenError, RocksStore};
 
 /// Finished keys that each lane keeps: enough for the demo, made in a moment.
@@ -41,6 +46,25 @@ pub(super) struct Place {
     pub(super) threshold: u16,
     /// How often the chain is asked.
     pub(super) poll_interval: Duration,
+    /// Contracts on EVM chains.
+    pub(super) contracts: Vec<EvmPlace>,
+}
+
+/// What the parties must know of a contract.
+#[derive(Clone, Debug)]
+pub(super) struct EvmPlace {
+    proxy: Proxy,
+    url: String,
+    code_hash: B256,
+    first_block: u64,
+}
+
+impl EvmPlace {
+    /// As a town has it.
+    pub(super) fn of(town: &EvmTown) -> Self {
+        let (proxy, url) = (town.proxy(), town.url());
+        Self { proxy, url, code_hash: town.code_hash(), first_block: town.first_block() }
+    }
 }
 
 /// One party's corner.
@@ -55,6 +79,8 @@ pub(super) struct Party {
     pub(super) socket: PathBuf,
     /// Its account on the chain.
     pub(super) account: String,
+    /// Its account on EVM chains: another key, the same on all of them.
+    pub(super) evm_account: Address,
     folder: PathBuf,
     identity: NodeIdentity,
     port: u16,
@@ -172,7 +198,8 @@ impl Ground {
             addresses: vec![party.address()],
             accounts: BTreeMap::from([(place.chain.clone(), party.account.clone())]),
         };
-        let mut roster = RosterFile::new(1, place.threshold, self.parties.iter().map(entry));
+        let mut roster = RosterFile::new(1, place.threshold, self.parties.iter().map(entry))
+            .with_contracts(place.contracts.iter().map(|contract| contract.proxy));
         for party in &self.parties {
             roster.sign(&party.identity)?;
         }
@@ -195,6 +222,9 @@ impl Party {
         identity.save_new(&folder.join("identity.key"))?;
         let account_key = secret(rng);
         write_private(&folder.join("account.key"), Zeroizing::new(hex::encode(&account_key)).as_bytes())?;
+        let evm_key = secret(rng);
+        write_private(&folder.join("evm.key"), Zeroizing::new(hex::encode(&evm_key)).as_bytes())?;
+        let evm_account = EvmPen::from_bytes(&evm_key).map(|pen| pen.account()).ok_or(AccountError::Invalid)?;
         let store_key = secret(rng);
         write_private(&folder.join("store.key"), Zeroizing::new(hex::encode(&store_key)).as_bytes())?;
         Ok(Self {
@@ -203,6 +233,7 @@ impl Party {
             log: folder.join("keyringd.log"),
             socket: folder.join("data").join("admin.sock"),
             account: PartyAccount::from_bytes(&account_key)?.address().to_owned(),
+            evm_account,
             folder,
             identity,
             port,
@@ -244,7 +275,30 @@ impl Party {
             shelf: RawShelf { secp256k1_per_lane: KEYS_PER_LANE, ed25519_per_lane: KEYS_PER_LANE },
             limits: Limits::default(),
             log: RawLog { level: "info".to_owned(), format: LogFormat::Text, file: Some(self.log.clone()) },
+            contract: place.contracts.iter().map(|contract| self.raw_contract(contract)).collect(),
             monitoring: None,
+        }
+    }
+
+    fn raw_contract(&self, place: &EvmPlace) -> RawContract {
+        RawContract {
+            proxy: place.proxy.to_string(),
+            endpoints: vec![place.url.clone()],
+            account: self.file("evm.key"),
+            code: vec![place.code_hash.to_string()],
+            first_block: place.first_block,
+            finality: RawFinality::Finalized,
+            evidence: RawEvidence::Roots,
+            agree: 1,
+            destinations: Vec::new(),
+            wait_blocks: 3,
+            price_percent: 200,
+            tip_wei: 0,
+            price_max_wei: 100_000_000_000,
+            max_loss_per_answer_wei: 20_000_000_000_000_000,
+            max_loss_per_day_wei: 1_000_000_000_000_000_000,
+            poll_interval: Duration::from_millis(250),
+            call_timeout: Duration::from_secs(5),
         }
     }
 
@@ -287,6 +341,7 @@ mod tests {
             keyring: "keyring1k6vc6vhp6e6l3rxalue9v4ux".to_owned(),
             grpc: "http://127.0.0.1:9090".to_owned(),
             threshold: 2,
+            contracts: Vec::new(),
             poll_interval: Duration::from_millis(250),
         }
     }

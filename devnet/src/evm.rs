@@ -1,0 +1,12 @@
+//! EVM chains for a laptop: a real node with a zrSign contract on it, and a dapp that uses it.
+//!
+//! | Room | Holds |
+//! | --- | --- |
+//! | `town` | a node, the contract behind its proxy, its administrators |
+//! | `dapp` | a consumer contract that asks for keys and signatures, and verifies what comes back |
+
+mod dapp;
+mod town;
+
+pub use dapp::Dapp;
+pub use town::{EvmTown, TownError};
