@@ -119,9 +119,17 @@ impl Outbox {
         } else if is_behind {
             self.unconfirmed = Some(format!("{} cannot be confirmed: an endpoint is behind", claim.words()));
         } else if others().next().is_none() {
-            self.concede(claim, accuser, &mut moves);
-            let accuser = accuser.clone();
-            return self.act_on(decree, Some(accuser), pen, moves);
+            // They may differ in how far: only what the most cautious of them shows is shown by all.
+            let agreed = heard.iter().filter(|(_, other)| agrees(other)).map(|(reading, _)| *reading);
+            let sequence = |reading: &&Reading| reading.account().sequence;
+            let witness = match claim {
+                Claim::WentBack => agreed.max_by_key(sequence),
+                Claim::Moved => agreed.min_by_key(sequence),
+                Claim::Begins(_) | Claim::Dead(_) | Claim::Impostor(_) => Some(accuser),
+            };
+            let witness = witness.unwrap_or(accuser).clone();
+            self.concede(claim, &witness, &mut moves);
+            return self.act_on(decree, Some(witness), pen, moves);
         }
         // Whoever claims nothing is still good for sending stored bytes again, and knows if the request has closed since.
         self.act_on(decree, calm, pen, moves)
