@@ -1,5 +1,7 @@
 //! Endpoints that do not answer as they should, whatever they are asked: named, rested, replaced by others.
 
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use chain_client::zrsign::evm::{EvmChain, EvmError, EvmSettings};
@@ -34,6 +36,11 @@ async fn another_chain_is_asked_nothing_else() {
     assert_eq!(liar.heard()[0], "eth_chainId", "once it was wrong, it is asked again");
     chain.tips().await.unwrap();
     assert!(!liar.heard().contains(&"eth_chainId".to_owned()), "and not for every question");
+    // What stands behind an address may change while it fails.
+    liar.lies(bytes(500, b"restarting"));
+    chain.tips().await.unwrap_err();
+    liar.changes("eth_chainId", |_, id| *id = json!("0x1"));
+    assert!(matches!(chain.tips().await.unwrap_err(), EvmError::Malformed { .. }));
 }
 
 #[tokio::test]
@@ -121,7 +128,34 @@ async fn free_port() -> String {
     format!("http://{}/", listener.local_addr().unwrap())
 }
 
-/// Two ways to say it. One call is heard, and then none until the rest is over, however often somebody asks.
+/// A moment's fault is waited out, with pauses, and not for ever.
+#[tokio::test]
+async fn a_passing_fault_is_asked_again_some_rounds() {
+    let world = World::bare(Version::Compatible).await;
+    let liar = Liar::before(&world).await;
+    let settings = EvmSettings { rounds: 3, pause_min: Duration::from_millis(20), ..quick() };
+    let chain = EvmChain::new(CHAIN, std::slice::from_ref(&liar.address), AT_ONCE, settings).unwrap();
+    for (faults, is_answered) in [(2, true), (3, false)] {
+        chain.tips().await.unwrap();
+        liar.heard();
+        let left = AtomicU32::new(faults);
+        liar.lies(move |_, _, _| {
+            let is_left = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+            if is_left { Said::Bytes(502, None, Vec::new()) } else { Said::Reply }
+        });
+        let begun = Instant::now();
+        assert_eq!(chain.tips().await.is_ok(), is_answered, "{faults} faults");
+        assert!(begun.elapsed() >= Duration::from_millis(2 * 20));
+        liar.is_honest();
+    }
+    // A reply that cannot be trusted gets no better by waiting.
+    liar.heard();
+    liar.lies(bytes(200, b"garbage"));
+    chain.tips().await.unwrap_err();
+    assert_eq!(liar.heard().len(), 1);
+}
+
+/// Three ways to say it. One call is heard, and then none until the rest is over, however often somebody asks.
 #[tokio::test]
 async fn who_asks_for_fewer_calls_gets_none_for_a_while() {
     let world = World::bare(Version::Compatible).await;

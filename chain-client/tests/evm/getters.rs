@@ -121,6 +121,29 @@ async fn slots_and_requests_are_read_as_they_were() {
     assert!(matches!(gone, EvmError::Refused { .. }), "{gone}");
 }
 
+/// A revert for another reason has not said that a slot is empty; a getter that says nothing has not said 0.
+#[tokio::test]
+async fn what_is_not_said_is_not_taken_for_nothing() {
+    let world = World::new().await;
+    let liar = Liar::before(&world).await;
+    let chain = EvmChain::new(CHAIN, std::slice::from_ref(&liar.address), AT_ONCE, quick()).unwrap();
+    let tips = chain.tips().await.unwrap();
+    liar.lies(|method, _, reply| {
+        if method == "eth_call" {
+            let error = json!({ "code": 3, "message": "execution reverted", "data": "0xd93c0665" });
+            *reply = json!({ "jsonrpc": "2.0", "id": reply["id"], "error": error });
+        }
+        Said::Reply
+    });
+    let slot = Slot { proxy: proxy(&world), kind: WalletKind::Evm, owner: USER, index: U256::ZERO };
+    assert!(matches!(chain.wallet_text(&slot, tips.head.hash).await.unwrap_err(), EvmError::Malformed { .. }));
+    assert!(matches!(chain.mark(world.zr_sign, tips.head.height).await.unwrap_err(), EvmError::Malformed { .. }));
+    liar.changes("eth_call", |_, said| *said = json!("0x"));
+    assert!(matches!(chain.mark(world.zr_sign, tips.head.height).await.unwrap_err(), EvmError::Malformed { .. }));
+    liar.is_honest();
+    chain.mark(world.zr_sign, tips.head.height).await.unwrap();
+}
+
 /// Numbers that no contract of ours keeps are not guessed at.
 #[tokio::test]
 async fn unknown_states_are_refused() {

@@ -5,13 +5,15 @@ use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U256};
 use chain_client::zrsign::evm::{EvmChain, EvmError, EvmSettings, Finality, Range};
 use chain_client::zrsign::range::{Incomplete, Mark};
+use contracts::bindings::compatible::ZrSign;
+use contracts::bindings::proxy::IZrProxy;
 use contracts::names::EVM;
 use serde_json::{Value, json};
 
 use crate::bench::{AT_ONCE, address_of, honest, now, quick};
 use crate::liar::{Liar, Said};
 use crate::node::CHAIN;
-use crate::world::{ADMIN, World};
+use crate::world::{ADMIN, PROXY_ADMIN, World};
 
 /// A world in which something was asked behind a mark, and the endpoint that will lie about it.
 struct Scene {
@@ -281,6 +283,38 @@ async fn an_implementation_that_changes_in_silence() {
     assert_eq!(heights, [scene.truth.mark.height], "the last block alone");
 }
 
+/// A slot that holds more than an address names no code; the logs are there, and do not count.
+#[tokio::test]
+async fn an_implementation_that_is_no_address() {
+    let scene = Scene::new().await;
+    scene.liar.changes("eth_getStorageAt", |_, slot| *slot = json!(B256::repeat_byte(0x77)));
+    let range = scene.chain(AT_ONCE).range(scene.world.zr_sign, scene.from).await.unwrap().unwrap();
+    assert_eq!((range.mark, range.spans[0].code), (scene.truth.mark, None));
+    assert_eq!(range.spans[0].logs, scene.truth.spans[0].logs);
+}
+
+/// The log names one implementation and the slot another: from the log on nobody knows.
+#[tokio::test]
+async fn an_upgrade_to_something_else_than_announced() {
+    let scene = Scene::new().await;
+    let next = scene.world.deploy(ADMIN, ZrSign::BYTECODE.clone()).await;
+    let start = now(&honest(&scene.world, AT_ONCE), &scene.world).await;
+    let upgrade = IZrProxy::upgradeToCall { newImplementation: next };
+    scene.world.done(scene.world.call(PROXY_ADMIN, &upgrade)).await;
+    let chain = scene.chain(AT_ONCE);
+    let announced = chain.range(scene.world.zr_sign, start).await.unwrap().unwrap();
+    assert_eq!(announced.spans[0].code.unwrap().implementation, next);
+    let at = announced.mark.hash;
+    scene.liar.changes("eth_getStorageAt", move |params, slot| {
+        if params[2]["blockHash"] == json!(at) {
+            *slot = json!(ADMIN.into_word());
+        }
+    });
+    let other = chain.range(scene.world.zr_sign, start).await.unwrap().unwrap();
+    assert_eq!((other.mark, other.spans.len(), other.spans[0].code), (announced.mark, 1, None));
+    assert_eq!(other.spans[0].logs, announced.spans[0].logs);
+}
+
 #[tokio::test]
 async fn finality_that_goes_back() {
     let scene = Scene::new().await;
@@ -306,6 +340,24 @@ async fn finality_that_goes_back() {
     // An endpoint that never showed more is behind, not lying.
     let error = scene.chain(Finality::Finalized).range(zr_sign, mark).await.unwrap_err();
     assert!(matches!(error, EvmError::Behind { height, wanted, .. } if height == from.height && wanted == shown));
+    // Asking in vain is enough to have been shown it.
+    let idle = scene.chain(Finality::Finalized);
+    scene.liar.is_honest();
+    assert_eq!(idle.range(zr_sign, mark).await.unwrap(), None);
+    scene.liar.changes(BLOCK, retreat.clone());
+    let error = idle.range(zr_sign, mark).await.unwrap_err();
+    assert!(matches!(error, EvmError::Retreated { .. }), "{error}");
+    // Another block stands there.
+    let forged = retreat.clone();
+    scene.liar.changes(BLOCK, move |params, block| {
+        forged(params, block);
+        if is_height(params, mark.height) {
+            forge(block, "extraData");
+            rehash(block);
+        }
+    });
+    let error = chain.range(zr_sign, mark).await.unwrap_err();
+    assert!(matches!(error, EvmError::Reorganised { height, found: Some(_), .. } if height == shown), "{error}");
     // Its blocks are gone as well: what was final is not there any more.
     scene.liar.changes(BLOCK, move |params, block| {
         retreat(params, block);
@@ -354,6 +406,36 @@ async fn finality_that_runs_ahead() {
         scene.liar.is_honest();
         assert!(chain.range(zr_sign, from).await.unwrap().is_some(), "nothing of the lie is remembered");
     }
+}
+
+/// Asked by tag and by height it shows different blocks.
+#[tokio::test]
+async fn two_blocks_at_one_height() {
+    let scene = Scene::new().await;
+    let chain = scene.chain(AT_ONCE);
+    let another = |tag: &'static str| {
+        move |params: &Value, block: &mut Value| {
+            if params[0] == tag {
+                forge(block, "extraData");
+                rehash(block);
+            }
+        }
+    };
+    scene.liar.changes(BLOCK, another("latest"));
+    let words = format!("it shows two blocks at height {}", scene.truth.mark.height);
+    let error = chain.range(scene.world.zr_sign, scene.from).await.unwrap_err();
+    assert!(matches!(&error, EvmError::Malformed { what, .. } if *what == words), "{error}");
+    // The newest block as final, and not the same one.
+    let head: Value = scene.world.rpc(BLOCK, (U256::from(scene.truth.mark.height), false)).await;
+    scene.liar.changes(BLOCK, move |params, block| {
+        if params[0] == "finalized" {
+            *block = head.clone();
+            forge(block, "extraData");
+            rehash(block);
+        }
+    });
+    let error = scene.chain(Finality::Finalized).tips().await.unwrap_err();
+    assert!(matches!(&error, EvmError::Malformed { what, .. } if *what == words), "{error}");
 }
 
 /// An endpoint shows another chain at the mark: one lie is enough to stop, whatever others say.

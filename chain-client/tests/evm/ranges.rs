@@ -144,6 +144,8 @@ async fn an_upgrade_ends_the_span_before_it_and_begins_its_own() {
     let new = code(&world).await;
     assert!(new.implementation == same && new.code_hash == old.code_hash);
 
+    let before = chain.range(world.zr_sign, start).await.unwrap().unwrap();
+    assert_eq!(before.mark.height, start.height + 2, "up to the block before the upgrade");
     let (spans, mark) = all(&chain, world.zr_sign, start).await;
     assert_eq!(mark.next_trace, U256::from(4));
     let said: Vec<_> = spans
