@@ -34,6 +34,8 @@ mod raise;
 mod taking;
 
 #[cfg(test)]
+mod liars;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod properties;

@@ -3,7 +3,7 @@
 //! | Request at the head | Contract | Then |
 //! | --- | --- | --- |
 //! | open | takes answers | the same bytes again; for more, when the chain asks more; if that is out of bounds and something stands behind it, the nonce is spent on nothing |
-//! | open | paused, or runs unlisted code | nothing leaves; if something stands behind it, the nonce is spent on nothing |
+//! | open | paused, or runs unlisted code | nothing leaves; if something for another contract stands behind it, the nonce is spent on nothing |
 //! | answered by somebody else | – | the nonce is spent on nothing |
 //! | not there | – | nothing: the endpoint is behind, or a reorganisation goes on |
 
@@ -42,7 +42,11 @@ impl Sender {
             }
             (RequestState::Open, Err(why)) => {
                 self.waits(&decree, why, moves);
-                self.give_way(nonce, pen, moves);
+                // What is behind for the same contract can go on no sooner.
+                let (proxy, behind) = (self.slots.get(&nonce).map(|slot| slot.proxy), nonce..);
+                if self.slots.range(behind).any(|(_, other)| Some(other.proxy) != proxy) {
+                    self.spend_on_nothing(nonce, pen, moves);
+                }
             }
             (RequestState::Open, Ok(())) => {
                 self.repeat(nonce, moves);
@@ -111,8 +115,8 @@ impl Sender {
         is_underpriced || last.is_some_and(|last| last.price < base_fee)
     }
 
-    /// An answer that cannot go on now does not hold up those behind it, which may be for another contract, or have
-    /// reserved what its own raise would need.
+    /// An answer that cannot go on now does not hold up those behind it, which may have reserved what its own raise
+    /// would need.
     pub(super) fn give_way(&mut self, nonce: u64, pen: &dyn Pen, moves: &mut Moves) {
         if self.slots.last_key_value().is_some_and(|(last, _)| *last > nonce) {
             self.spend_on_nothing(nonce, pen, moves);

@@ -8,7 +8,7 @@ mod turns;
 
 use std::collections::VecDeque;
 
-use alloy_primitives::{Bytes, U256, keccak256};
+use alloy_primitives::{Address, Bytes, U256, keccak256};
 use chain_client::Height;
 use chain_client::zrsign::transaction::LegacyTransaction;
 
