@@ -66,7 +66,7 @@ impl Anvil {
         let count = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = folder.join(format!("anvil-{}-{count}.log", std::process::id()));
         let out = File::create(&log).map_err(AnvilError::Start)?;
-        let mut command = Command::new(&program);
+        let mut command = ended_with_parent(&program);
         command
             .args(["--host", "127.0.0.1", "--port", "0", "--threads", "1"])
             .args(["--chain-id", &settings.chain.to_string()])
@@ -128,6 +128,18 @@ impl Drop for Anvil {
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// A program that the system ends when the thread that started it is gone, however that ended: by `setpriv` of
+/// util-linux, where there is one. It becomes the program under the same process id.
+fn ended_with_parent(program: &Path) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !setpriv.is_file() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "TERM"]).arg(program);
+    command
 }
 
 /// There is a package for each kind of machine; the lock file names the one for Linux on amd64. `ANVIL` names a binary

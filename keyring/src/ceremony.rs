@@ -9,6 +9,7 @@ pub mod progress;
 
 use crate::identity::{self, NodeIdentity};
 use crate::roster::{RosterEntry, RosterError, RosterFile, RosterFileEntry, card_digest, fingerprint};
+use chain_client::zrsign::name::Proxy;
 use serde::{Deserialize, Serialize};
 
 /// One party's entry, signed by its node key.
@@ -119,7 +120,8 @@ impl Card {
     }
 }
 
-/// The draft of all cards: the same on every machine, in whatever order the cards came and however often.
+/// The draft of all cards: the same on every machine, in whatever order the cards came and however often, as long as all
+/// configurations name the same contracts.
 ///
 /// # Errors
 /// [`CeremonyError::Roster`]; [`CeremonyError::NotOurs`] unless `own` is among them, entry for entry.
@@ -128,13 +130,14 @@ pub fn assemble(
     need: u16,
     mut entries: Vec<RosterEntry>,
     own: &RosterEntry,
+    contracts: &[Proxy],
 ) -> Result<RosterFile, CeremonyError> {
     entries.sort_by(|a, b| (&a.name, a.node_key).cmp(&(&b.name, b.node_key)));
     entries.dedup();
     if !entries.contains(own) {
         return Err(CeremonyError::NotOurs);
     }
-    let draft = RosterFile::new(epoch, need, entries);
+    let draft = RosterFile::new(epoch, need, entries).with_contracts(contracts.iter().copied());
     draft.digest()?;
     Ok(draft)
 }
@@ -236,7 +239,7 @@ mod tests {
     }
 
     fn draft() -> RosterFile {
-        assemble(1, 2, entries(), &entry("alpha", 1)).unwrap()
+        assemble(1, 2, entries(), &entry("alpha", 1), &[]).unwrap()
     }
 
     fn print_of(draft: &RosterFile) -> String {
@@ -254,7 +257,7 @@ mod tests {
             .into_iter()
             .map(|(name, seed)| {
                 let opened = cards.iter().cycle().skip(seed.into()).take(4).map(|card| Card::open(card).unwrap());
-                assemble(1, 2, opened.collect(), &entry(name, seed)).unwrap()
+                assemble(1, 2, opened.collect(), &entry(name, seed), &[]).unwrap()
             })
             .collect();
         let heard = print_of(&drafts[0]);
@@ -290,27 +293,29 @@ mod tests {
     fn an_exchanged_card_shows_in_the_fingerprint() {
         let mut sly = entries();
         sly[2] = entry("beta", 9);
-        let theirs = assemble(1, 2, sly, &entry("alpha", 1)).unwrap();
+        let theirs = assemble(1, 2, sly, &entry("alpha", 1), &[]).unwrap();
         let mut ours = draft();
         let before = ours.to_toml().unwrap();
         let refused = consent(&mut ours, &print_of(&theirs), &identity(1)).unwrap_err();
         assert!(matches!(refused, CeremonyError::Fingerprint { .. }), "{refused}");
         assert_eq!(ours.to_toml().unwrap(), before, "nothing was signed");
-        for change in [assemble(1, 3, entries(), &entry("alpha", 1)), assemble(2, 2, entries(), &entry("alpha", 1))] {
+        for change in
+            [assemble(1, 3, entries(), &entry("alpha", 1), &[]), assemble(2, 2, entries(), &entry("alpha", 1), &[])]
+        {
             assert_ne!(print_of(&change.unwrap()), print_of(&ours));
         }
     }
 
     #[test]
     fn a_draft_without_our_own_card_is_refused() {
-        assert!(matches!(assemble(1, 2, entries(), &entry("delta", 4)), Err(CeremonyError::NotOurs)));
-        let exchanged = assemble(1, 2, entries(), &entry("alpha", 9));
+        assert!(matches!(assemble(1, 2, entries(), &entry("delta", 4), &[]), Err(CeremonyError::NotOurs)));
+        let exchanged = assemble(1, 2, entries(), &entry("alpha", 9), &[]);
         assert!(matches!(exchanged, Err(CeremonyError::NotOurs)), "another key under our name");
     }
 
     #[test]
     fn a_consent_counts_for_its_own_roster_and_party_only() {
-        let mut other = assemble(2, 2, entries(), &entry("beta", 2)).unwrap();
+        let mut other = assemble(2, 2, entries(), &entry("beta", 2), &[]).unwrap();
         let heard = print_of(&other);
         let elsewhere = consent(&mut other, &heard, &identity(2)).unwrap();
         let mut ours = draft();

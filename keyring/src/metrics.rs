@@ -45,6 +45,7 @@ pub struct Metrics {
     pub(crate) peers: Peers,
     pub(crate) chains: Chains,
     pub(crate) controllers: Controllers,
+    contracts: Contracts,
     pub(crate) store: StoreMetrics,
     process: Process,
 }
@@ -116,6 +117,20 @@ pub(crate) struct Controllers {
     balance: Gauges<1>,
     pub(crate) broadcasts: Counters<2>,
     pub(crate) dead: Counters<1>,
+}
+
+/// Contracts, and the accounts that send to them.
+pub(crate) struct Contracts {
+    height: Gauges<1>,
+    read: Gauges<1>,
+    closed: Gauges<1>,
+    nonce: Gauges<1>,
+    balance: Gauges<1>,
+    price: Gauges<1>,
+    lost_today: Gauges<1>,
+    lost_total: Gauges<1>,
+    in_flight: Gauges<1>,
+    waiting: Gauges<1>,
 }
 
 /// The journal.

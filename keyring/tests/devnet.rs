@@ -65,6 +65,24 @@ async fn three_processes_serve_a_user_within_two_minutes() {
     assert!((1..=3).all(|number| !answers(folder.path(), number)), "nobody is left behind");
 }
 
+/// Two real EVM nodes, contracts behind proxies, keys and signatures for a consumer contract. It waits for blocks, not for
+/// cores, but a busy machine makes it slow.
+#[tokio::test]
+async fn three_processes_serve_a_contract_on_an_evm_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = devnet(folder.path(), &["--evm", "--once"]);
+    let (heard, status) =
+        tokio::time::timeout(2 * PATIENCE, async { (hear(&mut child, &[]).await, child.wait().await.unwrap()) })
+            .await
+            .expect("within four minutes");
+    let summary = heard.last().unwrap();
+    assert_eq!(summary["event"], "summary", "{heard:#?}");
+    assert_eq!(summary["success"], true, "{heard:#?}");
+    assert_eq!((&summary["requests"], &summary["verified"]), (&5.into(), &5.into()));
+    assert!(status.success());
+    assert!((1..=3).all(|number| !answers(folder.path(), number)), "nobody is left behind");
+}
+
 #[tokio::test]
 async fn whatever_ends_the_launcher_ends_the_parties() {
     for signal in [Signal::TERM, Signal::KILL] {

@@ -167,10 +167,7 @@ impl ContractFollower {
     async fn read_on(&self, tips: &Tips) -> Result<(), Stop> {
         let Block { height, hash, .. } = tips.last_final;
         for _ in 0..RANGES_PER_POLL {
-            let mark = match self.mark().await? {
-                Some(mark) => mark,
-                None => return Ok(()),
-            };
+            let Some(mark) = self.mark().await? else { return Ok(()) };
             let Some(range) = self.chain.range(self.proxy.address, mark).await? else { break };
             let reached = range.mark;
             let span = self.judged(mark, range).await?;

@@ -27,11 +27,12 @@ use crate::decree::{DecreeId, Kind};
 use crate::driver::Driver;
 use crate::lease::restore_name;
 use crate::metrics::Metrics;
-use crate::node::{ChainNews, Event, Node, Word};
+use crate::node::{ChainNews, ContractNews, Event, Node, Word};
 use crate::outbox;
 use crate::readiness::{self, Beat, Readiness};
 use crate::request::RequestRecord;
 use crate::roster::Roster;
+use crate::sender;
 use crate::shelf;
 use crate::store::{Store, Table};
 use crate::tasks::EndedEarly;
@@ -153,6 +154,9 @@ impl Facts for Desk {
     }
 
     async fn resume_controller(&self, chain: &str, sequence: u64) -> Option<Result<(), String>> {
+        if let Some(view) = self.contracts.get(chain) {
+            return self.resume_sender(chain, view.proxy.chain, sequence).await;
+        }
         let name = chain.to_owned();
         let check = move |node: &Node, _: &dyn Store| match node.outbox(&name) {
             None => Err(format!("chain {name:?} is not served here")),
@@ -173,6 +177,24 @@ impl Facts for Desk {
 }
 
 impl Desk {
+    async fn resume_sender(&self, chain: &str, number: u64, nonce: u64) -> Option<Result<(), String>> {
+        let name = chain.to_owned();
+        let check = move |node: &Node, _: &dyn Store| match node.sender(&name) {
+            None => Err(format!("chain {name:?} is not served here")),
+            Some(_) if node.keeps_out_of_nonce(&name, nonce) => Ok(()),
+            Some(sender) => sender.check_resume(nonce).map_err(|error| error.to_string()),
+        };
+        if let Err(reason) = self.inbox.look(check).await? {
+            return Some(Err(reason));
+        }
+        self.inbox.tell(Event::Contract(chain.to_owned(), ContractNews::Resume(nonce))).await;
+        Some(match self.inbox.look(move |_, store| sender::halt_on_disk(number, store)).await? {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err("the account moved again at this very moment: look at `status`".to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
     fn stock(&self, auxiliary: bool) -> Stock {
         let search = self.primes.progress();
         Stock { auxiliary, primes_found: search.found, candidates: search.candidates, searching: search.searching }

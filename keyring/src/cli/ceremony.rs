@@ -15,14 +15,17 @@ mod finish;
 mod show;
 
 use super::{ConfigArgs, say, table};
+use crate::app::evm_pen::EvmPen;
 use crate::ceremony::{Card, CeremonyError, Consent, assemble, consent};
 use crate::config::{Config, ProcessEnvironment};
+use crate::contract;
 use crate::files;
 use crate::harden;
 use crate::identity::NodeIdentity;
 use crate::report::Report;
 use crate::roster::{RosterEntry, RosterFile, fingerprint};
-use chain_client::PartyAccount;
+use crate::sender::Pen as _;
+use chain_client::{AccountError, PartyAccount};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -184,7 +187,8 @@ impl RosterArgs {
                     .map_err(|error| StepError::Refused { path: path.clone(), source: Box::new(error) })?,
             );
         }
-        let draft = assemble(self.epoch, self.need, entries, &own)?;
+        let contracts: Vec<_> = desk.config.contracts.iter().map(|contract| contract.proxy).collect();
+        let draft = assemble(self.epoch, self.need, entries, &own, &contracts)?;
         let file = desk.draft_file();
         if file.exists() {
             if RosterFile::load(&file)?.digest()? != draft.digest()? {
@@ -289,6 +293,10 @@ impl Desk {
         for chain in &self.config.chains {
             let account = PartyAccount::from_bytes(&chain.account.key(&ProcessEnvironment)?)?;
             accounts.insert(chain.id.to_string(), account.address().to_owned());
+        }
+        for contract in &self.config.contracts {
+            let pen = EvmPen::from_bytes(&contract.account.key(&ProcessEnvironment)?).ok_or(AccountError::Invalid)?;
+            accounts.insert(contract::chain_of(contract.proxy.chain), pen.account().to_string());
         }
         let (name, node_key) = (self.config.node.name.clone(), self.identity.public());
         Ok(RosterEntry { name, node_key, addresses: Vec::new(), accounts })

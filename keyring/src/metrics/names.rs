@@ -4,7 +4,8 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use super::catalogue::{About, Catalogue};
 use super::{
-    Agreement, Chains, Controllers, Metrics, NodeMetrics, Peers, Process, Readiness, Requests, Runs, StoreMetrics,
+    Agreement, Chains, Contracts, Controllers, Metrics, NodeMetrics, Peers, Process, Readiness, Requests, Runs,
+    StoreMetrics,
 };
 
 /// Upper bounds in seconds for what a user waits for.
@@ -26,6 +27,7 @@ pub(super) fn register() -> Metrics {
     let c = &mut catalogue;
     let (readiness, requests, agreement, runs) = (readiness(c), requests(c), agreement(c), runs(c));
     let (node, peers, chains, controllers) = (node(c), peers(c), chains(c), controllers(c));
+    let contracts = contracts(c);
     let (store, process) = (store(c), process(c));
     Metrics {
         readiness,
@@ -36,6 +38,7 @@ pub(super) fn register() -> Metrics {
         peers,
         chains,
         controllers,
+        contracts,
         store,
         process,
         catalogue,
@@ -232,6 +235,75 @@ fn controllers(c: &mut Catalogue) -> Controllers {
         ),
         dead: c.counter(
             about("sequences_dead", "", "Transactions of ours that were proved dead: their sequence is spent and the request does not show our answer", "any increase"),
+            ["chain"],
+        ),
+    }
+}
+
+fn contracts(c: &mut Catalogue) -> Contracts {
+    Contracts {
+        height: c.gauge(
+            about(
+                "contract_final_height",
+                "",
+                "The newest final block that the node has heard of",
+                "no increase for 10 min",
+            ),
+            ["chain"],
+        ),
+        read: c.gauge(
+            about(
+                "contract_read_height",
+                "",
+                "The block up to which a contract's logs were taken",
+                "far behind `contract_final_height`",
+            ),
+            ["chain"],
+        ),
+        closed: c.gauge(
+            about(
+                "contract_closed",
+                "",
+                "1 while nothing is read or signed: unlisted code, or a final block that was taken back",
+                "1",
+            ),
+            ["chain"],
+        ),
+        nonce: c.gauge(about("sender_nonce", "", "The next unused nonce of this party's account", ""), ["chain"]),
+        balance: c.gauge(
+            about(
+                "sender_balance_wei",
+                "wei",
+                "What the account held when it was last seen",
+                "below the cost of a day's answers",
+            ),
+            ["chain"],
+        ),
+        price: c.gauge(
+            about("sender_price_wei", "wei", "What would be offered for a unit of gas", "near `price_max_wei`"),
+            ["chain"],
+        ),
+        lost_today: c.gauge(
+            about(
+                "sender_lost_today_wei",
+                "wei",
+                "What the contract did not pay back this UTC day",
+                "half of `max_loss_per_day_wei`",
+            ),
+            ["chain"],
+        ),
+        lost_total: c.gauge(about("sender_lost_wei", "wei", "The same since the account is used", ""), ["chain"]),
+        in_flight: c.gauge(
+            about(
+                "sender_in_flight",
+                "",
+                "Nonces taken and not seen spent in a final block",
+                "above 0 without change for 30 min",
+            ),
+            ["chain"],
+        ),
+        waiting: c.gauge(
+            about("sender_waiting", "", "Authorised answers without a nonce", "above 0 without change for 30 min"),
             ["chain"],
         ),
     }

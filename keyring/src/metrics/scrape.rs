@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chain_client::EndpointHealth;
 use transport::{GateFacts, LinkFacts};
 
-use super::{Metrics, ProcessFacts};
+use super::{Contracts, Metrics, ProcessFacts};
 use crate::agreement::clock::Millis;
-use crate::app::look::NodeLook;
+use crate::app::look::{ContractLook, NodeLook};
 use crate::readiness::{Class, Name, Readiness};
 use crate::store::StoreMemory;
 
@@ -75,6 +75,7 @@ impl Metrics {
         let controllers = &self.controllers;
         let controllers = [&controllers.in_flight, &controllers.waiting, &controllers.halted, &controllers.balance];
         by_chain.into_iter().chain(controllers).for_each(super::Gauges::forget);
+        self.contracts.forget();
         let Some(node) = &snapshot.node else { return };
 
         for ((chain, kind, state), open) in &node.open {
@@ -94,6 +95,7 @@ impl Metrics {
         for (reason, total) in &node.dropped {
             self.agreement.dropped.stands_at([reason], *total);
         }
+        self.take_contracts(&node.contracts);
         for (id, chain) in &node.chains {
             self.chains.height.set([id], number(chain.height.0));
             if let Some(age_ms) = chain.block_age_ms {
@@ -104,6 +106,29 @@ impl Metrics {
             self.controllers.halted.set([id], flag(chain.halted.is_some()));
             if let Some(balance) = chain.balance_urock {
                 self.controllers.balance.set([id], balance as f64);
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "wei beyond 2^53 are told to sixteen digits")]
+    fn take_contracts(&self, contracts: &BTreeMap<String, ContractLook>) {
+        let gauges = &self.contracts;
+        for (id, contract) in contracts {
+            let sender = &contract.sender;
+            gauges.height.set([id], number(contract.height.0));
+            gauges.read.set([id], number(contract.read));
+            gauges.closed.set([id], flag(contract.closed.is_some()));
+            gauges.lost_today.set([id], sender.lost_today as f64);
+            gauges.lost_total.set([id], sender.lost_total as f64);
+            gauges.in_flight.set([id], number(sender.in_flight as u64));
+            gauges.waiting.set([id], number(sender.waiting as u64));
+            if let Some(nonce) = sender.nonce {
+                gauges.nonce.set([id], number(nonce));
+            }
+            for (gauge, wei) in [(&gauges.balance, sender.balance), (&gauges.price, sender.price)] {
+                if let Some(wei) = wei {
+                    gauge.set([id], wei as f64);
+                }
             }
         }
     }
@@ -169,6 +194,15 @@ impl Metrics {
         let arithmetic = if cfg!(feature = "backend-gmp") { "gmp" } else { "num-bigint" };
         let development = if cfg!(feature = "devnet") { "true" } else { "false" };
         self.process.build.set([env!("CARGO_PKG_VERSION"), arithmetic, development], 1.0);
+    }
+}
+
+impl Contracts {
+    fn forget(&self) {
+        let Self { height, read, closed, nonce, balance, price, lost_today, lost_total, in_flight, waiting } = self;
+        for gauge in [height, read, closed, nonce, balance, price, lost_today, lost_total, in_flight, waiting] {
+            gauge.forget();
+        }
     }
 }
 

@@ -183,8 +183,7 @@ impl Node {
     }
 
     fn resume_sender(&mut self, chain: &str, nonce: u64) {
-        let next = self.contracts.get(chain).and_then(|side| side.sender.facts().nonce);
-        if self.forgot_up_to(chain, next, nonce) && self.lease.remember_sequence(chain, nonce) {
+        if self.keeps_out_of_nonce(chain, nonce) && self.lease.remember_sequence(chain, nonce) {
             self.remember_lease();
             let text = format!("an operator lets this party use its account on {chain} from nonce {nonce} on");
             return self.note(Level::Alarm, None, text);
@@ -198,6 +197,13 @@ impl Node {
             }
             Err(error) => self.note(Level::Warn, None, format!("sender of {chain}: {error}")),
         }
+    }
+
+    /// As [`Self::keeps_out_of_account`], of an account on an EVM chain.
+    #[must_use]
+    pub fn keeps_out_of_nonce(&self, chain: &str, nonce: u64) -> bool {
+        let next = self.contracts.get(chain).and_then(|side| side.sender.facts().nonce);
+        self.forgot_up_to(chain, next, nonce)
     }
 
     /// The newest block that the sender of a chain has heard of.

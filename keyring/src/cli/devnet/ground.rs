@@ -2,7 +2,6 @@
 //!
 //! Everything lies in one folder that only its owner can enter. Refuses to write into a folder that holds anything.
 
-use std::collections::BTreeMap;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -192,12 +191,17 @@ impl Ground {
     /// # Errors
     /// [`GroundError`].
     pub(super) fn write(&self, place: &Place, rng: &mut ChaCha20Rng) -> Result<(), GroundError> {
-        let entry = |party: &Party| RosterEntry {
-            name: party.name.clone(),
-            node_key: party.identity.public(),
-            addresses: vec![party.address()],
-            accounts: BTreeMap::from([(place.chain.clone(), party.account.clone())]),
-        };
+        let entry =
+            |party: &Party| RosterEntry {
+                name: party.name.clone(),
+                node_key: party.identity.public(),
+                addresses: vec![party.address()],
+                accounts: std::iter::once((place.chain.clone(), party.account.clone()))
+                    .chain(place.contracts.iter().map(|contract| {
+                        (crate::contract::chain_of(contract.proxy.chain), party.evm_account.to_string())
+                    }))
+                    .collect(),
+            };
         let mut roster = RosterFile::new(1, place.threshold, self.parties.iter().map(entry))
             .with_contracts(place.contracts.iter().map(|contract| contract.proxy));
         for party in &self.parties {
