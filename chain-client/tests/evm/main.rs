@@ -23,4 +23,5 @@ mod liar;
 mod lies;
 mod ranges;
 mod sending;
+mod tls;
 mod twice;
