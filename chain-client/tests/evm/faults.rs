@@ -197,6 +197,33 @@ async fn who_asks_for_fewer_calls_gets_none_for_a_while() {
     }
 }
 
+/// Of what was under way, neither an answer ends the rest nor another refusal lengthens it.
+#[tokio::test]
+async fn a_rest_is_not_cut_short_by_what_was_asked_before() {
+    let world = World::bare(Version::Compatible).await;
+    let liar = Liar::before(&world).await;
+    let chain = behind(&liar);
+    let head = chain.tips().await.unwrap().head;
+    liar.lies(|method, _, _| match method {
+        "eth_getBlockByNumber" => Said::Late(Duration::from_millis(100)),
+        _ => Said::Bytes(429, None, Vec::new()),
+    });
+    let hash = head.hash;
+    let (late, first, second, third) =
+        tokio::join!(chain.block(head.height), chain.receipt(hash), chain.receipt(hash), chain.receipt(hash));
+    assert_eq!(late.unwrap(), Some(head));
+    for limited in [first, second, third] {
+        let wait = quick().rest;
+        assert!(matches!(limited.unwrap_err(), EvmError::Limited { wait: said, .. } if said <= wait));
+    }
+    liar.heard();
+    assert!(matches!(chain.block(head.height).await.unwrap_err(), EvmError::Limited { .. }));
+    assert!(liar.heard().is_empty());
+    liar.is_honest();
+    tokio::time::sleep(quick().rest).await;
+    chain.tips().await.unwrap();
+}
+
 /// A wait that an endpoint asks for, however long, is bounded.
 #[tokio::test]
 async fn nobody_is_left_alone_for_longer_than_the_bound() {

@@ -1,9 +1,9 @@
 //! What the contract says of itself and of its requests, each at one block.
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_provider::Provider as _;
 use chain_client::zrsign::evm::{
-    Deployment, EvmChain, EvmError, RequestState, RequestStatus, WalletRegistry, WalletStatus,
+    Code, Deployment, EvmChain, EvmError, RequestState, RequestStatus, WalletRegistry, WalletStatus,
 };
 use chain_client::zrsign::name::{Slot, WalletKind};
 use contracts::names::{EVM, MPC_ROLE, SRC_CHAIN_ID};
@@ -43,6 +43,11 @@ async fn a_deployment_tells_what_it_is() {
     assert!(chain.has_role(world.zr_sign, MPC_ROLE, address_of(&controller()), before).await.unwrap());
     assert!(!chain.has_role(world.zr_sign, MPC_ROLE, STRANGER, before).await.unwrap());
 
+    let logic = Address::from_word(world.storage(world.zr_sign, crate::world::IMPLEMENTATION_SLOT.into()).await);
+    let runs = Code { implementation: logic, code_hash: keccak256(world.provider.get_code_at(logic).await.unwrap()) };
+    assert_eq!(chain.code(world.zr_sign, before).await.unwrap(), Some(runs));
+    assert_eq!(chain.code(USER, before).await.unwrap(), None);
+
     let nowhere = chain.deployment(world.zr_sign, B256::repeat_byte(7)).await.unwrap_err();
     assert!(matches!(nowhere, EvmError::Refused { .. }), "a block that is not there: {nowhere}");
     let nobody = chain.deployment(USER, before).await.unwrap_err();
@@ -56,7 +61,7 @@ async fn a_getter_that_came_later_may_be_missing() {
     let liar = Liar::before(&world).await;
     let chain = EvmChain::new(CHAIN, std::slice::from_ref(&liar.address), AT_ONCE, quick()).unwrap();
     let at = head(&chain).await;
-    let selector = alloy_primitives::hex::encode_prefixed(&alloy_primitives::keccak256("IS_DATA_MASK()")[..4]);
+    let selector = alloy_primitives::hex::encode_prefixed(&keccak256("IS_DATA_MASK()")[..4]);
     // As geth, Nethermind and others say it.
     let reverts = [
         json!({ "code": 3, "message": "execution reverted", "data": "0x" }),

@@ -23,6 +23,8 @@ pub(crate) enum Said {
     Reply,
     /// These bytes, under this status, with this header.
     Bytes(u16, Option<(&'static str, &'static str)>, Vec<u8>),
+    /// The reply, so much later.
+    Late(Duration),
     /// Nothing, for longer than anybody waits.
     Nothing,
 }
@@ -115,6 +117,10 @@ async fn answer(tongue: &Tongue, request: Request<Incoming>) -> Response<Full<By
     let (status, header, body) = match said {
         Said::Reply => (200, None, serde_json::to_vec(&reply).unwrap()),
         Said::Bytes(status, header, body) => (status, header, body),
+        Said::Late(wait) => {
+            tokio::time::sleep(wait).await;
+            (200, None, serde_json::to_vec(&reply).unwrap())
+        }
         Said::Nothing => {
             tokio::time::sleep(Duration::from_secs(60)).await;
             (200, None, Vec::new())

@@ -78,8 +78,15 @@ async fn a_response_is_tried_as_it_would_be_sent() {
     world.pause().await;
     assert_eq!(tried(&chain, &world, response.clone()).await, Simulation::Reverts(Revert::Paused));
     world.unpause().await;
-    world.done(response.clone()).await;
-    assert_eq!(tried(&chain, &world, response).await, Simulation::Reverts(Revert::Request(U256::ZERO)));
+
+    // While it waits, only what does not count it sees the request open.
+    let answered = Simulation::Reverts(Revert::Request(U256::ZERO));
+    let _: Value = world.rpc("evm_setAutomine", [false]).await;
+    let _ = world.provider.send_transaction(response.request()).await.unwrap();
+    assert_eq!(tried(&chain, &world, response.clone()).await, answered);
+    assert_eq!(chain.simulate_at_head(&call(&response)).await.unwrap(), Simulation::Succeeds(Bytes::new()));
+    let _: Value = world.rpc("anvil_mine", [U256::ONE]).await;
+    assert_eq!(chain.simulate_at_head(&call(&response)).await.unwrap(), answered);
 }
 
 #[tokio::test]

@@ -168,8 +168,11 @@ impl Slot {
 
     fn note<T>(&self, reply: Result<T, EvmError>, settings: &Settings) -> Result<T, EvmError> {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
         let error = match reply {
             Err(error) if error.is_failure() => error,
+            // Asked before the endpoint wanted to be left alone: that it answered takes nothing back.
+            well if health.alone_until.is_some_and(|until| until > now) => return well,
             well => {
                 *health = Health::default();
                 return well;
@@ -177,17 +180,19 @@ impl Slot {
         };
         self.node.forget_vouch();
         health.failures = health.failures.saturating_add(1);
-        let now = Instant::now();
         health.rest_until = now.checked_add(settings.rest);
-        let error = match error {
-            EvmError::Limited { endpoint, wait } => {
+        let alone = health.alone_until.and_then(|until| until.checked_duration_since(now));
+        let error = match (error, alone) {
+            // Several were under way: the first has begun the rest.
+            (EvmError::Limited { endpoint, .. }, Some(wait)) if !wait.is_zero() => EvmError::Limited { endpoint, wait },
+            (EvmError::Limited { endpoint, wait }, _) => {
                 let doubled = settings.rest.saturating_mul(1 << health.limits.min(10));
                 let wait = doubled.max(wait).min(settings.rest_max);
                 health.limits = health.limits.saturating_add(1);
                 health.alone_until = now.checked_add(wait);
                 EvmError::Limited { endpoint, wait }
             }
-            other => other,
+            (other, _) => other,
         };
         let (endpoint, failures) = (&self.node.name, health.failures);
         if failures == 1 {
