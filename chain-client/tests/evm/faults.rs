@@ -276,6 +276,7 @@ async fn credentials_go_into_a_header() {
     let chain = EvmChain::new(CHAIN, &[address], AT_ONCE, quick()).unwrap();
     chain.tips().await.unwrap();
     assert_eq!(liar.headers()["authorization"], "Basic dXMgZXI6cDp3");
+    assert_eq!(format!("http://{}/", liar.headers()["host"].to_str().unwrap()), liar.address.as_str());
     liar.lies(bytes(200, b"garbage"));
     let error = chain.tips().await.unwrap_err();
     let told = format!("{error} {error:?} {chain:?}");

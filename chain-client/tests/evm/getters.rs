@@ -65,6 +65,7 @@ async fn a_getter_that_came_later_may_be_missing() {
     // As geth, Nethermind and others say it.
     let reverts = [
         json!({ "code": 3, "message": "execution reverted", "data": "0x" }),
+        json!({ "code": 3, "message": "VM error" }),
         json!({ "code": -32000, "message": "execution reverted" }),
         json!({ "code": -32015, "message": "VM execution error.", "data": "Reverted 0x" }),
     ];
