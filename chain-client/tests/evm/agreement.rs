@@ -1,5 +1,9 @@
 //! Chains that prove less: endpoints must agree, and one that lies costs nothing but its own voice.
 
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
 use chain_client::zrsign::evm::{Evidence, EvmChain, EvmError, EvmSettings, Range};
 use chain_client::zrsign::range::Mark;
 use contracts::names::EVM;
@@ -96,7 +100,17 @@ async fn two_that_say_different_things_say_nothing() {
     assert_ne!(council.range(&alone).await.unwrap().as_ref(), Some(&council.truth));
     council.liars.iter().for_each(Liar::is_honest);
     assert_eq!(council.range(&chain).await.unwrap().as_ref(), Some(&council.truth));
-    // One that says nothing leaves too few.
+    // One that says nothing leaves too few, and a moment of that is waited out.
+    let patient = EvmSettings { agree: 2, rounds: 3, pause_min: Duration::from_millis(10), ..quick() };
+    let addresses = [council.liars[0].address.clone(), council.liars[1].address.clone()];
+    let patient = EvmChain::new(CHAIN, &addresses, AT_ONCE, patient).unwrap();
+    let from = patient.mark(council.world.zr_sign, council.from.height).await.unwrap();
+    let left = AtomicU32::new(2);
+    council.liars[0].lies(move |_, _, _| {
+        let is_left = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        if is_left { Said::Bytes(502, None, Vec::new()) } else { Said::Reply }
+    });
+    assert_eq!(patient.mark(council.world.zr_sign, council.from.height).await.unwrap(), from);
     council.liars[0].lies(|_, _, _| Said::Bytes(500, None, Vec::new()));
     assert!(matches!(council.range(&chain).await.unwrap_err(), EvmError::Unreachable { .. }));
 }

@@ -49,12 +49,25 @@ impl Pool {
         F: Fn(&'a Node) -> Reply,
         Reply: Future<Output = Result<T, EvmError>>,
     {
-        let pauses = ExponentialBuilder::default()
+        (|| self.round(&question)).retry(self.pauses()).when(EvmError::is_passing).await
+    }
+
+    /// The same, until as many as `agree` say the same. Without that many: why not.
+    pub(super) async fn agreed<'a, T, F, Reply>(&'a self, question: F) -> Result<T, EvmError>
+    where
+        T: PartialEq,
+        F: Fn(&'a Node) -> Reply,
+        Reply: Future<Output = Result<T, EvmError>>,
+    {
+        (|| self.agreeing(&question)).retry(self.pauses()).when(EvmError::is_passing).await
+    }
+
+    fn pauses(&self) -> ExponentialBuilder {
+        ExponentialBuilder::default()
             .with_min_delay(self.settings.pause_min)
             .with_max_delay(self.settings.pause_max)
             .with_max_times(self.settings.rounds.saturating_sub(1))
-            .with_jitter();
-        (|| self.round(&question)).retry(pauses).when(EvmError::is_passing).await
+            .with_jitter()
     }
 
     /// Asks each endpoint at most once, best first.
@@ -75,19 +88,19 @@ impl Pool {
         Err(last.unwrap_or_else(none))
     }
 
-    /// Asks endpoints until as many as `agree` say the same. Without that many: why not.
-    pub(super) async fn agreed<'a, T, F, Reply>(&'a self, question: F) -> Result<T, EvmError>
+    /// Asks each endpoint at most once, until enough of them say the same.
+    async fn agreeing<'a, T, F, Reply>(&'a self, question: &F) -> Result<T, EvmError>
     where
         T: PartialEq,
         F: Fn(&'a Node) -> Reply,
         Reply: Future<Output = Result<T, EvmError>>,
     {
         if self.settings.agree <= 1 {
-            return self.ask(question).await;
+            return self.round(question).await;
         }
         let (mut said, mut last): (Vec<(T, &str, usize)>, _) = (Vec::new(), None);
         for slot in self.in_order() {
-            match self.one(slot, &question).await {
+            match self.one(slot, question).await {
                 Ok(reply) => {
                     let at = said.iter().position(|(other, ..)| *other == reply).unwrap_or(said.len());
                     if at == said.len() {
