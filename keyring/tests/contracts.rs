@@ -306,3 +306,46 @@ fn a_span_that_does_not_follow_the_last_is_not_taken() {
     assert!(record(&cluster, 0, &key.decree().unwrap()).is_none());
     assert_eq!(cluster.parties[0].node.contract("eip155:31337").unwrap().mark, mark);
 }
+
+#[test]
+fn while_a_contract_is_closed_nothing_is_decided_and_then_everything_is() {
+    let mut cluster = Cluster::with(2, 3, &[PROXY]);
+    let mut contract = Contract::new(PROXY);
+    let key = contract.key(WalletKind::Evm, 0);
+    contract.says(&mut cluster, vec![Said::Asked(key, true)]);
+    let closed = |why: Option<&str>| Event::Contract(chain(), ContractNews::Closed(why.map(str::to_owned)));
+    let hash = contract.hash(WalletKind::Evm, 0, &[3; 32]);
+    let (decree, before) = (hash.decree().unwrap(), contract.mark);
+    cluster.tell_all(|| closed(Some("it runs code that is not listed")));
+    contract.says(&mut cluster, vec![Said::Asked(hash.clone(), true)]);
+    assert!(cluster.answers(&decree).is_empty());
+    assert_eq!(cluster.parties[0].node.contract(&chain()).unwrap().mark, Some(before), "the span was not taken");
+    cluster.tell_all(|| closed(None));
+    contract.mark = before;
+    contract.says(&mut cluster, vec![Said::Asked(hash, true)]);
+    one(&cluster, &contract::authorisation_of(&decree), 3);
+}
+
+#[test]
+fn a_contract_that_closes_while_a_request_is_open_stops_it_until_it_opens() {
+    let mut cluster = Cluster::with(2, 3, &[PROXY]);
+    let contract = Contract::new(PROXY);
+    let key = contract.key(WalletKind::Evm, 0);
+    let decree = key.decree().unwrap();
+    let closed = |why: Option<&str>| Event::Contract(chain(), ContractNews::Closed(why.map(str::to_owned)));
+    let at = contract.next();
+    let span = Span {
+        from: contract.mark,
+        to: Mark { height: at.height, hash: at.block, next_trace: U256::ZERO },
+        source: SOURCE,
+        said: vec![Said::Asked(key, true)],
+    };
+    // Both in one go: the request has only begun when the chain is found to have taken a final block back.
+    cluster.tell_all(|| Event::Contract(chain(), ContractNews::Span(Box::new(span.clone()))));
+    cluster.tell_all(|| closed(Some("another block stands where a final one stood")));
+    cluster.settle();
+    assert!(cluster.answers(&contract::authorisation_of(&decree)).is_empty());
+    cluster.tell_all(|| closed(None));
+    cluster.settle();
+    one(&cluster, &contract::authorisation_of(&decree), 3);
+}

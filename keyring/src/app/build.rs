@@ -180,7 +180,9 @@ impl App {
             let (path, owner) = (config.node.data_dir.clone(), hex::encode(owner));
             return Err(BuildError::Owner { path, owner, identity: hex::encode(identity.public()) });
         }
-        let names: Vec<String> = config.chains.iter().map(|chain| chain.id.as_str().to_owned()).collect();
+        let contracts = config.contracts.iter().map(|contract| contract::chain_of(contract.proxy.chain));
+        let names: Vec<String> =
+            config.chains.iter().map(|chain| chain.id.as_str().to_owned()).chain(contracts).collect();
         let (metrics, store_halted) = (Arc::new(Metrics::new(&names)), Arc::new(AtomicBool::new(false)));
         let store = MeteredStore::new(journal(Arc::new(store)), metrics.clone(), store_halted.clone());
         let store: Arc<dyn Store> = Arc::new(store);

@@ -511,11 +511,37 @@ impl Node {
 
     fn signature_answered(&mut self, chain: &str, trace: u64, signature: &[u8]) {
         let is_it = |id: &DecreeId| id.chain == chain && id.kind == Kind::Signature && id.request == trace;
-        let Some(id) = self.live.keys().find(|id| is_it(id)).cloned() else { return };
+        let Some(id) = self.live.keys().find(|id| is_it(id)).cloned() else {
+            return self.answered_unseen(chain, is_it);
+        };
         let decided = self.live.get(&id).and_then(|live| live.decree.decision());
         // Nothing depends on a signature: what was answered without this party need not be learned.
         let is_ours = decided.is_none_or(|decided| decided.answer == signature);
         self.resolved(&id, is_ours);
+    }
+
+    /// A request that was waiting here for its wallet's key was answered by the others.
+    fn answered_unseen(&mut self, chain: &str, is_it: impl Fn(&DecreeId) -> bool) {
+        let Some(side) = self.contracts.get_mut(chain) else { return };
+        let Some(id) = side.waiting.values().flatten().find(|id| is_it(id)).cloned() else { return };
+        for waiting in side.waiting.values_mut() {
+            waiting.retain(|other| *other != id);
+        }
+        side.waiting.retain(|_, waiting| !waiting.is_empty());
+        match self.stored_request(&id) {
+            Ok(record) => {
+                self.write([Entry::delete(Table::Open, id.to_bytes())]);
+                if let Some(record) = record {
+                    self.write_ended(&id, &RequestRecord { state: State::Settled, ..record });
+                }
+            }
+            Err(error) => self.memory_failed(Some(&id), &error),
+        }
+    }
+
+    /// Whether nothing may be decided about a contract: what was read of it may not hold.
+    pub(super) fn is_closed(&self, chain: &str) -> bool {
+        self.contracts.get(chain).is_some_and(|side| side.closed.is_some())
     }
 
     pub(super) fn resolved(&mut self, id: &DecreeId, is_ours: bool) {

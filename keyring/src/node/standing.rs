@@ -98,7 +98,8 @@ impl Node {
 
     /// Whether a job is out of bounds for now: what was stored may be said again, nothing new.
     pub(super) fn keeps_out_of(&self, job: &Job) -> bool {
-        !self.may_act() || self.lease.keeps_out(&job.decree.chain, job.created.0)
+        let chain = &job.decree.chain;
+        !self.may_act() || self.lease.keeps_out(chain, job.created.0) || self.is_closed(chain)
     }
 
     /// Time for the lease; then who is present follows from it.
