@@ -22,10 +22,10 @@ pub(crate) const NUMBERS: TypeNumbers = TypeNumbers { hash: 0, data: Some(3), tr
 /// Waits that a test can afford.
 pub(crate) fn quick() -> EvmSettings {
     EvmSettings {
-        call_timeout: Duration::from_secs(2),
+        call_timeout: Duration::from_secs(5),
         rounds: 1,
-        rest: Duration::from_millis(300),
-        rest_max: Duration::from_secs(1),
+        rest: Duration::from_secs(20),
+        rest_max: Duration::from_secs(60),
         ..EvmSettings::default()
     }
 }
