@@ -1,93 +1,20 @@
 //! Each lie an endpoint can tell about the past: it has its name, nothing wrong is returned, and when it ends the same
 //! question is answered.
 
-use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U256};
-use chain_client::zrsign::evm::{EvmChain, EvmError, EvmSettings, Finality, Range};
-use chain_client::zrsign::range::{Incomplete, Mark};
+use chain_client::zrsign::evm::{EvmChain, EvmError, EvmSettings};
+use chain_client::zrsign::range::Incomplete;
 use contracts::bindings::compatible::ZrSign;
 use contracts::bindings::proxy::IZrProxy;
-use contracts::names::EVM;
 use serde_json::{Value, json};
 
-use crate::bench::{AT_ONCE, address_of, honest, now, quick};
-use crate::liar::{Liar, Said};
+use crate::bench::{AT_ONCE, honest, now, quick};
+use crate::liar::Said;
 use crate::node::CHAIN;
-use crate::world::{ADMIN, PROXY_ADMIN, World};
-
-/// A world in which something was asked behind a mark, and the endpoint that will lie about it.
-struct Scene {
-    world: World,
-    liar: Liar,
-    from: Mark,
-    truth: Range,
-}
-
-impl Scene {
-    /// Two signature requests and a key request of the contract, a log of somebody else, and an empty block.
-    async fn new() -> Self {
-        let world = World::new().await;
-        world.with_wallet(1).await;
-        let chain = honest(&world, AT_ONCE);
-        let from = now(&chain, &world).await;
-        world.done(world.hash_request()).await;
-        world.done(world.key_request(EVM, 1)).await;
-        let consumer = world.consumer().await;
-        world.done(world.ask(ADMIN, alloy_primitives::Bytes::new()).to(consumer).value(1)).await;
-        let _: Value = world.rpc("anvil_mine", [U256::ONE]).await;
-        world.done(world.hash_request()).await;
-        let truth = chain.range(world.zr_sign, from).await.unwrap().unwrap();
-        assert_eq!(truth.spans[0].logs.len(), 3);
-        let liar = Liar::before(&world).await;
-        Self { world, liar, from, truth }
-    }
-
-    fn chain(&self, finality: Finality) -> EvmChain {
-        EvmChain::new(CHAIN, std::slice::from_ref(&self.liar.address), finality, quick()).unwrap()
-    }
-
-    /// What the lie leads to, asked of an endpoint that was honest before and is afterwards.
-    async fn caught(&self, tell: impl FnOnce(&Liar)) -> EvmError {
-        let chain = self.chain(AT_ONCE);
-        self.told(&chain).await;
-        tell(&self.liar);
-        let endpoints = [self.liar.address.clone(), address_of(&self.world)];
-        let two = EvmChain::new(CHAIN, &endpoints, AT_ONCE, quick()).unwrap();
-        self.told(&two).await;
-        assert_eq!(two.health().iter().map(|one| one.resting).collect::<Vec<_>>(), [true, false], "the lie was heard");
-        let caught = chain.range(self.world.zr_sign, self.from).await.expect_err("the lie was believed");
-        self.liar.is_honest();
-        self.told(&chain).await;
-        assert_eq!(format!("{}/", caught.endpoint()), self.liar.address.as_str());
-        caught
-    }
-
-    async fn told(&self, chain: &EvmChain) {
-        assert_eq!(chain.range(self.world.zr_sign, self.from).await.unwrap().unwrap(), self.truth);
-    }
-
-    async fn incomplete(&self, method: &'static str, change: fn(&Value, &mut Value)) -> Incomplete {
-        match self.caught(|liar| liar.changes(method, change)).await {
-            EvmError::Incomplete { why, .. } => why,
-            other => panic!("{other}"),
-        }
-    }
-
-    async fn malformed(&self, method: &'static str, change: fn(&Value, &mut Value)) -> String {
-        match self.caught(|liar| liar.changes(method, change)).await {
-            EvmError::Malformed { what, .. } => what,
-            other => panic!("{other}"),
-        }
-    }
-
-    /// The first height behind the mark: of the first signature request.
-    fn first(&self) -> u64 {
-        self.from.height + 1
-    }
-}
+use crate::scene::{BLOCK, Scene, forge, is_height, rehash};
+use crate::world::{ADMIN, PROXY_ADMIN};
 
 const RECEIPTS: &str = "eth_getBlockReceipts";
-const BLOCK: &str = "eth_getBlockByNumber";
 
 /// The logs of the first receipt, if there are some.
 fn logs(receipts: &mut Value) -> Option<&mut Vec<Value>> {
@@ -223,27 +150,6 @@ async fn headers_that_are_not_what_their_hashes_say() {
     assert!(matches!(&caught, EvmError::Malformed { what, .. } if what.starts_with("it has no block")), "{caught}");
 }
 
-fn is_height(params: &Value, height: u64) -> bool {
-    params[0] == json!(format!("{height:#x}"))
-}
-
-/// Another value of the same form.
-fn forge(block: &mut Value, field: &str) {
-    let Some(text) = block[field].as_str() else { return };
-    let forged = match field {
-        "timestamp" => "0x1234".to_owned(),
-        "extraData" => "0x77".to_owned(),
-        _ => format!("0x{}", "0".repeat(text.len() - 2)),
-    };
-    block[field] = json!(forged);
-}
-
-/// The hash that the fields have now.
-fn rehash(block: &mut Value) {
-    let header: Header = serde_json::from_value(block.clone()).unwrap();
-    block["hash"] = json!(header.hash_slow());
-}
-
 #[tokio::test]
 async fn a_count_that_does_not_fit_the_logs() {
     let scene = Scene::new().await;
@@ -313,147 +219,6 @@ async fn an_upgrade_to_something_else_than_announced() {
     let other = chain.range(scene.world.zr_sign, start).await.unwrap().unwrap();
     assert_eq!((other.mark, other.spans.len(), other.spans[0].code), (announced.mark, 1, None));
     assert_eq!(other.spans[0].logs, announced.spans[0].logs);
-}
-
-#[tokio::test]
-async fn finality_that_goes_back() {
-    let scene = Scene::new().await;
-    let _: Value = scene.world.rpc("anvil_mine", [U256::from(80)]).await;
-    let chain = scene.chain(Finality::Finalized);
-    let (zr_sign, from) = (scene.world.zr_sign, scene.from);
-    let range = chain.range(zr_sign, from).await.unwrap().unwrap();
-    let (shown, mark) = (range.mark.height, range.mark);
-
-    // The node calls less final than it did; its blocks still stand.
-    let earlier: Value = scene.world.rpc(BLOCK, (U256::from(from.height), false)).await;
-    let retreat = move |params: &Value, block: &mut Value| {
-        if params[0] == "finalized" {
-            *block = earlier.clone();
-        }
-    };
-    scene.liar.changes(BLOCK, retreat.clone());
-    let error = chain.range(zr_sign, mark).await.unwrap_err();
-    assert!(
-        matches!(error, EvmError::Retreated { height, shown: most, .. } if height == from.height && most == shown),
-        "{error}"
-    );
-    // An endpoint that never showed more is behind, not lying.
-    let error = scene.chain(Finality::Finalized).range(zr_sign, mark).await.unwrap_err();
-    assert!(matches!(error, EvmError::Behind { height, wanted, .. } if height == from.height && wanted == shown));
-    // Asking in vain is enough to have been shown it.
-    let idle = scene.chain(Finality::Finalized);
-    scene.liar.is_honest();
-    assert_eq!(idle.range(zr_sign, mark).await.unwrap(), None);
-    scene.liar.changes(BLOCK, retreat.clone());
-    let error = idle.range(zr_sign, mark).await.unwrap_err();
-    assert!(matches!(error, EvmError::Retreated { .. }), "{error}");
-    // Another block stands there.
-    let forged = retreat.clone();
-    scene.liar.changes(BLOCK, move |params, block| {
-        forged(params, block);
-        if is_height(params, mark.height) {
-            forge(block, "extraData");
-            rehash(block);
-        }
-    });
-    let error = chain.range(zr_sign, mark).await.unwrap_err();
-    assert!(matches!(error, EvmError::Reorganised { height, found: Some(_), .. } if height == shown), "{error}");
-    // Its blocks are gone as well: what was final is not there any more.
-    scene.liar.changes(BLOCK, move |params, block| {
-        retreat(params, block);
-        if is_height(params, mark.height) {
-            *block = Value::Null;
-        }
-    });
-    let error = chain.range(zr_sign, mark).await.unwrap_err();
-    assert!(
-        matches!(error, EvmError::Reorganised { height, expected, found: None, .. } if height == shown && expected == mark.hash),
-        "{error}"
-    );
-    scene.liar.is_honest();
-    assert_eq!(chain.range(zr_sign, mark).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn finality_that_runs_ahead() {
-    let scene = Scene::new().await;
-    let _: Value = scene.world.rpc("anvil_mine", [U256::from(80)]).await;
-    let mut made_up: Value = scene.world.rpc(BLOCK, (U256::from(1), false)).await;
-    made_up["number"] = json!("0xffffff");
-    rehash(&mut made_up);
-    let ahead = |tags: &'static [&'static str]| {
-        let made_up = made_up.clone();
-        move |params: &Value, block: &mut Value| {
-            if tags.iter().any(|tag| params[0] == *tag) {
-                *block = made_up.clone();
-            }
-        }
-    };
-    let chain = scene.chain(Finality::Finalized);
-    let (zr_sign, from) = (scene.world.zr_sign, scene.from);
-    for (tags, words) in [
-        (["finalized"].as_slice(), "it calls block 16777215 final, but its newest is"),
-        (["finalized", "latest"].as_slice(), "it has no block"),
-    ] {
-        scene.liar.changes(BLOCK, ahead(tags));
-        // With a mark at the end of the chain all that is left is what was made up.
-        let end = {
-            let head = honest(&scene.world, AT_ONCE);
-            now(&head, &scene.world).await
-        };
-        let error = chain.range(zr_sign, end).await.unwrap_err();
-        assert!(matches!(&error, EvmError::Malformed { what, .. } if what.starts_with(words)), "{error}");
-        scene.liar.is_honest();
-        assert!(chain.range(zr_sign, from).await.unwrap().is_some(), "nothing of the lie is remembered");
-    }
-}
-
-/// Asked by tag and by height it shows different blocks.
-#[tokio::test]
-async fn two_blocks_at_one_height() {
-    let scene = Scene::new().await;
-    let chain = scene.chain(AT_ONCE);
-    let another = |tag: &'static str| {
-        move |params: &Value, block: &mut Value| {
-            if params[0] == tag {
-                forge(block, "extraData");
-                rehash(block);
-            }
-        }
-    };
-    scene.liar.changes(BLOCK, another("latest"));
-    let words = format!("it shows two blocks at height {}", scene.truth.mark.height);
-    let error = chain.range(scene.world.zr_sign, scene.from).await.unwrap_err();
-    assert!(matches!(&error, EvmError::Malformed { what, .. } if *what == words), "{error}");
-    // The newest block as final, and not the same one.
-    let head: Value = scene.world.rpc(BLOCK, (U256::from(scene.truth.mark.height), false)).await;
-    scene.liar.changes(BLOCK, move |params, block| {
-        if params[0] == "finalized" {
-            *block = head.clone();
-            forge(block, "extraData");
-            rehash(block);
-        }
-    });
-    let error = scene.chain(Finality::Finalized).tips().await.unwrap_err();
-    assert!(matches!(&error, EvmError::Malformed { what, .. } if *what == words), "{error}");
-}
-
-/// An endpoint shows another chain at the mark: one lie is enough to stop, whatever others say.
-#[tokio::test]
-async fn another_block_where_a_final_one_stood() {
-    let scene = Scene::new().await;
-    let height = scene.from.height;
-    let endpoints = [scene.liar.address.clone(), address_of(&scene.world)];
-    let chain = EvmChain::new(CHAIN, &endpoints, AT_ONCE, quick()).unwrap();
-    scene.liar.changes(BLOCK, move |params, block| {
-        if is_height(params, height) {
-            forge(block, "extraData");
-            rehash(block);
-        }
-    });
-    let error = chain.range(scene.world.zr_sign, scene.from).await.unwrap_err();
-    let EvmError::Reorganised { height: at, expected, found: Some(_), .. } = error else { panic!("{error}") };
-    assert_eq!((at, expected), (height, scene.from.hash));
 }
 
 #[tokio::test]
