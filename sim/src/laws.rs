@@ -55,6 +55,11 @@ pub(crate) struct Laws {
     partials: BTreeMap<(PartyIndex, SessionId), Vec<u8>>,
     /// Everything that binds a party which it ever said.
     words: BTreeMap<(PartyIndex, DecreeId), Words>,
+    /// What of it another party has taken in, durably: that binds even a party whose disk is set back. What no other
+    /// machine ever saw does not.
+    heard: BTreeMap<(PartyIndex, DecreeId), Words>,
+    /// What each party has taken in since its last write.
+    unwritten: BTreeMap<PartyIndex, Vec<(PartyIndex, DecreeId, Ballot, Statement)>>,
     entered: BTreeSet<(PartyIndex, SessionId)>,
     signing: BTreeSet<SessionId>,
     rejected: BTreeSet<RequestId>,
@@ -63,11 +68,23 @@ pub(crate) struct Laws {
 }
 
 /// What a party ever said about one decree.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Words {
     promised: Option<Ballot>,
     joins: BTreeMap<Ballot, [u8; 32]>,
     accepts: BTreeMap<Ballot, [u8; 32]>,
+}
+
+impl Words {
+    fn add(&mut self, ballot: Ballot, statement: &Statement) {
+        match statement {
+            Statement::Promise { .. } => {}
+            Statement::Join { proposal, .. } => drop(self.joins.insert(ballot, *proposal)),
+            Statement::Accept { answer } => drop(self.accepts.insert(ballot, *answer)),
+            _ => return,
+        }
+        self.promised = self.promised.max(Some(ballot));
+    }
 }
 
 /// Account sequences that one party may have in flight.
@@ -91,6 +108,8 @@ impl Laws {
             included: BTreeMap::new(),
             partials: BTreeMap::new(),
             words: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            unwritten: BTreeMap::new(),
             entered: BTreeSet::new(),
             signing: BTreeSet::new(),
             rejected: BTreeSet::new(),
@@ -120,6 +139,11 @@ impl Laws {
 
     /// What a party has written: a decision is the same at all honest ones.
     pub(crate) fn wrote(&mut self, party: PartyIndex, entries: &[Entry]) {
+        for (from, decree, ballot, statement) in self.unwritten.remove(&party).unwrap_or_default() {
+            for words in [&mut self.heard, &mut self.words] {
+                words.entry((from, decree.clone())).or_default().add(ballot, &statement);
+            }
+        }
         if self.dishonest.contains(&party) {
             return;
         }
@@ -134,6 +158,24 @@ impl Laws {
             if first != certificate.answer {
                 self.broken("one_answer_per_request", format!("{party}: {decree} is decided twice, differently"));
             }
+        }
+    }
+
+    /// A party has taken in what another one said; with its next write it remembers it.
+    pub(crate) fn took_in(&mut self, party: PartyIndex, from: PartyIndex, said: (DecreeId, Ballot, Statement)) {
+        let (decree, ballot, statement) = said;
+        self.unwritten.entry(party).or_default().push((from, decree, ballot, statement));
+    }
+
+    /// A process has ended: what it had not written is gone.
+    pub(crate) fn ended(&mut self, party: PartyIndex) {
+        self.unwritten.remove(&party);
+    }
+
+    /// A disk was set back, or came back from a backup.
+    pub(crate) fn forgets(&mut self, party: PartyIndex) {
+        for (about, words) in self.words.iter_mut().filter(|((by, _), _)| *by == party) {
+            *words = self.heard.get(about).cloned().unwrap_or_default();
         }
     }
 
@@ -193,12 +235,7 @@ impl Laws {
             },
             _ => return,
         };
-        word.promised = word.promised.max(Some(ballot));
-        match statement {
-            Statement::Join { proposal, .. } => drop(word.joins.insert(ballot, *proposal)),
-            Statement::Accept { answer } => drop(word.accepts.insert(ballot, *answer)),
-            _ => {}
-        }
+        word.add(ballot, statement);
         if broken {
             let text = format!(
                 "{party} says {} of {decree} in {ballot}, against what it said before",

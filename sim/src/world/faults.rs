@@ -73,6 +73,7 @@ impl World {
             return;
         }
         self.totals.crashes += 1;
+        self.laws.ended(party);
         self.note(|| format!("{party} dies {how}"));
         let down = self.process(party).down_ms.unwrap_or(DOWN_MS);
         self.process_mut(party).die();
@@ -130,6 +131,7 @@ impl World {
                 let process = self.process_mut(party);
                 if let Some(copy) = process.copy.clone() {
                     process.store = Arc::new(process.opened(copy));
+                    self.laws.forgets(party);
                 }
             }
             Fault::BackUp(party) => self.process_mut(party).back_up(),
@@ -139,6 +141,7 @@ impl World {
                 self.crashed(party, "and its disk is lost");
                 let restore = self.rng.r#gen::<u64>() | 1 << 63;
                 self.process_mut(party).restore(restore);
+                self.laws.forgets(party);
             }
             Fault::Consent(by, of) => {
                 let asks = |node: &Node| node.asking().find(|(party, _)| *party == of).map(|(_, (_, restore))| restore);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use keyring::agreement::Audience;
 use keyring::lease::Held;
 use keyring::message::{Attachment, Content, Envelope, Packet, decode_frame, encode_frame};
-use keyring::node::{Event, Order, Priority, RunNews, RunOrder};
+use keyring::node::{Dropped, Event, Node, Order, Priority, RunNews, RunOrder};
 use keyring::store::{Head, Store, StoreError, Table};
 use mpc_core::{KeyId, KeyShare, PartyIndex, Recipient, SessionId, Step};
 use rand::{Rng, RngCore};
@@ -31,8 +31,23 @@ impl World {
     pub(super) fn deliver(&mut self, party: PartyIndex, event: Event) {
         let now = self.now;
         self.note_event(party, &event);
+        let said = match &event {
+            Event::Packet(packet) if packet.envelope.from != party => {
+                let about = packet.envelope.about_decree();
+                about.map(|(decree, ballot, statement)| {
+                    (packet.envelope.from, (decree.clone(), ballot, statement.clone()))
+                })
+            }
+            _ => None,
+        };
         let Some(node) = self.process_mut(party).node.as_mut() else { return };
+        let strangers = |node: &Node| node.dropped().get(&Dropped::Instance).copied();
+        let before = strangers(node);
         node.on(now, event);
+        let is_heard = strangers(node) == before;
+        if let Some((from, said)) = said.filter(|_| is_heard) {
+            self.laws.took_in(party, from, said);
+        }
         self.settle(party);
     }
 
