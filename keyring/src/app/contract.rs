@@ -220,8 +220,17 @@ impl ContractFollower {
         }
         let deployment = self.chain.deployment(self.proxy.address, at).await?;
         let mut said = Vec::new();
-        for log in range.spans.iter().flat_map(|span| &span.logs) {
-            said.extend(self.said(log, &deployment, at).await?);
+        for (place, span) in range.spans.iter().enumerate() {
+            // Where the code changes within a block, what came before it was numbered as the block before says.
+            let earlier = match place {
+                0 if range.spans.len() > 1 && span.code.is_some() => {
+                    Some(self.chain.deployment(self.proxy.address, from.hash).await?)
+                }
+                _ => None,
+            };
+            for log in &span.logs {
+                said.extend(self.said(log, earlier.as_ref().unwrap_or(&deployment), at).await?);
+            }
         }
         Ok(Span { from, to: range.mark, source: deployment.source, said })
     }
@@ -278,6 +287,11 @@ impl ContractFollower {
             },
             ContractQuestion::Simulate { decree, call, state } => match self.simulate(&call, state).await {
                 Ok(said) => self.tell(ContractNews::Simulated(decree, call, said)).await,
+                // The node answers and will not: no funds, a price below the base fee. Asked again after a while.
+                Err(EvmError::Refused { reason, .. }) => {
+                    let said = Simulated::Reverted(Revert::Other(reason));
+                    self.tell(ContractNews::Simulated(decree, call, said)).await;
+                }
                 Err(error) => debug!(%decree, %error, "the answer cannot be tried now"),
             },
         }
