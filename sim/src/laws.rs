@@ -193,6 +193,9 @@ impl Laws {
                     let text = format!("{party} says {} of {decree} in {ballot}, its disk does not", word(statement));
                     self.broken("journal_before_wire", text);
                 }
+                if let Statement::Promise { .. } = statement {
+                    self.stood_before(party, decree, *ballot, &record);
+                }
                 self.keeps_its_word(party, decree, *ballot, statement);
                 if let Statement::Join { share: Some(share), .. } = statement {
                     self.partial_leaves(party, &record, share);
@@ -210,6 +213,18 @@ impl Laws {
                 self.counted(party, store, b"counter/auxiliary", *counter);
             }
             Content::Stock(_) | Content::Lease(..) => {}
+        }
+    }
+
+    /// What stands on a party's disk below a ballot when it promises that one counts as said: it may have died between
+    /// write and word, says it again as it is, and its promise must report what it accepted.
+    fn stood_before(&mut self, party: PartyIndex, decree: &DecreeId, ballot: Ballot, record: &Record) {
+        let word = self.words.entry((party, decree.clone())).or_default();
+        if let Some(joined) = record.joined.as_ref().filter(|joined| joined.ballot < ballot) {
+            word.joins.entry(joined.ballot).or_insert(joined.proposal);
+        }
+        if let Some(accepted) = record.accepted.as_ref().filter(|accepted| accepted.ballot < ballot) {
+            word.accepts.entry(accepted.ballot).or_insert(accepted.answer);
         }
     }
 
