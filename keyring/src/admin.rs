@@ -65,6 +65,13 @@ pub trait Facts: Send + Sync + 'static {
 
     /// Command: lets the controller of a chain that stands still go on at this sequence. The inner error says why not.
     async fn resume_controller(&self, chain: &str, sequence: u64) -> Option<Result<(), String>>;
+
+    /// Command: takes an EVM chain that took final blocks back for true as it is now, and reads it anew behind this block.
+    /// The inner error says why not.
+    async fn rebase_contract(&self, chain: &str, height: u64) -> Option<Result<proto::RebaseContractReply, String>>;
+
+    /// Command: gives up the nonce of the simple transaction of this number. The inner error says why not.
+    async fn release_nonce(&self, chain: &str, trace: u64) -> Option<Result<proto::ReleaseNonceReply, String>>;
 }
 
 /// The number of records that a reply may hold.

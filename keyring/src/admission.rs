@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use alloy_primitives::Address;
+use chain_client::zrsign::transaction::{LegacyTransaction, SimpleTransaction};
 use chain_client::{AnswerLoad, Ask, ChainKey, Height, KeyType, Question, Request};
 use mpc_core::{KeyId, Payload, Suite};
 use serde::{Deserialize, Serialize};
@@ -47,6 +49,15 @@ pub enum Task {
         public: Vec<u8>,
         /// A digest of 32 bytes, or a whole message for Ed25519.
         payload: Vec<u8>,
+    },
+    /// Complete a simple transaction.
+    Complete {
+        /// What was asked for.
+        simple: SimpleTransaction,
+        /// The wallet that will sign it.
+        wallet: Address,
+        /// The EIP-155 id of its destination.
+        destination: u64,
     },
 }
 
@@ -189,13 +200,26 @@ impl Job {
         tag::hash(tag::REQUEST, &[&self.decree.to_bytes(), &body])
     }
 
-    /// How the chain judges an answer.
+    /// How the chain judges an answer; `None` for what no chain is shown.
     #[must_use]
-    pub fn question(&self) -> Question {
+    pub fn question(&self) -> Option<Question> {
         match &self.task {
-            Task::Key { key_type } => Question::Key(*key_type),
+            Task::Key { key_type } => Some(Question::Key(*key_type)),
             Task::Sign { key_type, public, payload, .. } => {
-                Question::Signature { key_type: *key_type, public_key: public.clone(), payload: payload.clone() }
+                Some(Question::Signature { key_type: *key_type, public_key: public.clone(), payload: payload.clone() })
+            }
+            Task::Complete { .. } => None,
+        }
+    }
+
+    /// Whether these bytes answer it.
+    #[must_use]
+    pub fn is_answered_by(&self, answer: &[u8]) -> bool {
+        match &self.task {
+            Task::Complete { simple, .. } => LegacyTransaction::decode(answer)
+                .is_ok_and(|offered| simple.is_done_by(&offered) && *offered.encode() == *answer),
+            Task::Key { .. } | Task::Sign { .. } => {
+                self.question().is_some_and(|question| question.decided(answer).is_ok())
             }
         }
     }
@@ -205,6 +229,7 @@ impl Job {
     pub const fn suite(&self) -> Suite {
         match &self.task {
             Task::Key { key_type } | Task::Sign { key_type, .. } => suite_of(*key_type),
+            Task::Complete { .. } => Suite::Secp256k1,
         }
     }
 
@@ -212,7 +237,7 @@ impl Job {
     #[must_use]
     pub fn payload(&self) -> Option<Payload> {
         match &self.task {
-            Task::Key { .. } => None,
+            Task::Key { .. } | Task::Complete { .. } => None,
             Task::Sign { key_type, payload, .. } => match suite_of(*key_type) {
                 Suite::Secp256k1 => Some(Payload::Digest(payload.as_slice().try_into().ok()?)),
                 Suite::Ed25519 => Some(Payload::Message(payload.clone())),
@@ -233,7 +258,7 @@ impl Job {
     #[must_use]
     pub fn order_seed(&self) -> Vec<u8> {
         match &self.task {
-            Task::Key { .. } => self.decree.to_bytes(),
+            Task::Key { .. } | Task::Complete { .. } => self.decree.to_bytes(),
             Task::Sign { key, .. } => key.as_bytes().to_vec(),
         }
     }

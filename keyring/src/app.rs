@@ -10,6 +10,7 @@
 
 mod build;
 pub mod contract;
+pub mod destination;
 pub(crate) mod evm_pen;
 pub mod export;
 pub mod facts;
@@ -17,6 +18,7 @@ pub mod follow;
 mod health;
 pub mod heart;
 pub mod look;
+mod operator;
 pub mod pen;
 pub mod post;
 pub mod primes;
@@ -40,6 +42,7 @@ use transport::Transport as _;
 
 pub use self::build::BuildError;
 use self::build::os_randomness;
+use self::destination::Destinations;
 use self::facts::Desk;
 use self::follow::{ChainDesk, Follower};
 use self::heart::{Heart, HeartError};
@@ -133,6 +136,7 @@ pub struct App {
     process: Process,
     chains: BTreeMap<String, ChainPiece>,
     contracts: BTreeMap<String, ContractPiece>,
+    destinations: BTreeMap<u64, Arc<EvmChain>>,
     bound: transport::Bound,
     book: transport::PeerBook,
     primes: Arc<PrimeRoom>,
@@ -194,6 +198,7 @@ impl App {
             contract_views.insert(name.clone(), piece.view());
             contract_desks.insert(name, piece.follower(inbox.clone()).spawn(&tasks));
         }
+        let destinations = Destinations::new(self.destinations, inbox.clone()).spawn(&tasks);
         let workshop = Arc::new(Workshop {
             me: self.me,
             threshold: self.roster.threshold(),
@@ -227,6 +232,7 @@ impl App {
             workshop,
             chains: desks,
             contracts: contract_desks,
+            destinations,
             clock: self.clock.clone(),
             rng: Box::new(os_randomness()),
             own: VecDeque::new(),

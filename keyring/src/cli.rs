@@ -7,6 +7,7 @@ mod ask;
 mod backup;
 mod ceremony;
 mod check;
+mod contract;
 mod controller;
 #[cfg(feature = "devnet")]
 pub mod devnet;
@@ -54,6 +55,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Let a controller that stands still go on.
     Controller(controller::ControllerArgs),
+    /// Decide about a contract whose chain took final blocks back.
+    Contract(contract::ContractArgs),
     /// A development chain and a whole keyring on this machine, in one command.
     #[cfg(feature = "devnet")]
     Devnet(devnet::DevnetArgs),
@@ -100,6 +103,7 @@ fn perform(command: Command) -> Result<ExitCode, Report> {
             Command::Backup(args) => backup::backup(&args).await?,
             Command::Restore(args) => backup::restore(&args)?,
             Command::Controller(args) => controller::run(&args).await?,
+            Command::Contract(args) => contract::run(&args).await?,
             #[cfg(feature = "devnet")]
             Command::Devnet(args) => return Ok(devnet_code(devnet::run(args).await?)),
         }

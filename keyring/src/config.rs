@@ -5,12 +5,14 @@
 //! field is explained in `docs/configuration.md`, which a test compares with the fields that there are.
 
 mod contract;
+mod destination;
 mod limits;
 mod raw;
 mod secret;
 mod template;
 
 pub use contract::{ContractConfig, RawContract, RawEvidence, RawFinality};
+pub use destination::{DestinationConfig, RawDestination};
 pub use limits::Limits;
 pub use raw::{LogFormat, RawChain, RawConfig, RawLog, RawMonitoring, RawNode, RawShelf, RawStore, RawUnlock};
 pub(crate) use secret::key_from;
@@ -41,6 +43,8 @@ pub struct Config {
     pub chains: Vec<ChainConfig>,
     /// The contracts it serves; one on each EVM chain.
     pub contracts: Vec<ContractConfig>,
+    /// The EVM chains to which simple transactions may go.
+    pub destinations: Vec<DestinationConfig>,
     /// Keys made ahead of need.
     pub shelf: ShelfConfig,
     /// Every bound that may be moved.
@@ -204,6 +208,14 @@ impl RawConfig {
         if evm_chains.len() < contracts.len() {
             return refuse("contract", "names one chain twice; on each EVM chain one contract is served");
         }
+        let mut destinations = Vec::with_capacity(self.destination.len());
+        for (place, destination) in self.destination.iter().enumerate() {
+            destinations.push(destination::check(destination, &format!("destination[{place}]"))?);
+        }
+        let ids: BTreeSet<u64> = destinations.iter().map(|destination| destination.chain).collect();
+        if ids.len() < destinations.len() {
+            return refuse("destination", "names one chain twice; each is read through one section");
+        }
         let unlock = match self.store.unlock {
             RawUnlock::Passphrase(secret) => RawUnlock::Passphrase(check_secret(secret, "store.unlock", folder)?),
             RawUnlock::Keyfile(secret) => RawUnlock::Keyfile(check_secret(secret, "store.unlock", folder)?),
@@ -217,6 +229,7 @@ impl RawConfig {
             store: StoreConfig { unlock },
             chains,
             contracts,
+            destinations,
             shelf: check_shelf(self.shelf)?,
             limits: self.limits,
             log,

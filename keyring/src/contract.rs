@@ -3,7 +3,7 @@
 //! A request at a contract needs two decrees. The first settles on the key or the signature, as on any chain. The second,
 //! its *authorisation*, settles on the controller key's signature over exactly what will be told to the contract: each
 //! party builds that digest itself, from the event it has read and the first decree's answer (law 1). The facts behind
-//! this stand in `docs/zrsign.md`.
+//! this stand in `docs/zrsign.md`. A simple transaction has a third, before both: its *completion*.
 
 use alloy_primitives::{B256, Bytes};
 use chain_client::proto::zrchain::treasury::WalletType;
@@ -11,6 +11,7 @@ use chain_client::wallet::{self, WalletError};
 use chain_client::zrsign::authorisation::{KeyAnswer, SignatureAnswer};
 use chain_client::zrsign::event::{KeyAsked, SignatureAsked, Task as Signs};
 use chain_client::zrsign::name::{Destinations, LogPlace, Proxy, Slot, WalletKind};
+use chain_client::zrsign::transaction::SimpleTransaction;
 use serde::{Deserialize, Serialize};
 
 use crate::decree::{DecreeId, Kind};
@@ -58,6 +59,18 @@ pub fn controller_of(proxy: Proxy) -> DecreeId {
 pub fn authorisation_of(id: &DecreeId) -> DecreeId {
     // A key's index and a trace may be the same number; the event tells them apart.
     DecreeId { kind: Kind::Authorisation, ..id.clone() }
+}
+
+/// The decree that completes the simple transaction of a request.
+#[must_use]
+pub fn completion_of(id: &DecreeId) -> DecreeId {
+    DecreeId { kind: Kind::Completion, ..id.clone() }
+}
+
+/// The request's own decree, of its completion's.
+#[must_use]
+pub fn signature_of(completion: &DecreeId) -> DecreeId {
+    DecreeId { kind: Kind::Signature, ..completion.clone() }
 }
 
 /// A chain's name by CAIP-2.
@@ -120,11 +133,12 @@ impl Asked {
     }
 
     /// What the contract is told, once the first decree is decided. `decided` are that decree's bytes: a compressed public
-    /// key, or `r‖s‖v`.
+    /// key, or `r‖s‖v`. `meta_data` goes with a signature: the 32 bytes that were signed or, of a simple transaction, the
+    /// completed one.
     ///
     /// # Errors
     /// When the decided bytes are no key of the wallet's type.
-    pub fn told(&self, decided: &[u8], signed: Option<B256>) -> Result<Told, WalletError> {
+    pub fn told(&self, decided: &[u8], meta_data: &[u8]) -> Result<Told, WalletError> {
         Ok(match self {
             Self::Key { asked: KeyAsked { slot, .. }, options } => Told::Key(KeyAnswer {
                 wallet_type: slot.kind.id(),
@@ -136,7 +150,7 @@ impl Asked {
             Self::Signature(asked) => Told::Signature(SignatureAnswer {
                 trace: asked.name.trace,
                 owner: asked.wallet.owner,
-                meta_data: signed.map(|digest| Bytes::copy_from_slice(digest.as_slice())).unwrap_or_default(),
+                meta_data: Bytes::copy_from_slice(meta_data),
                 signature: Bytes::copy_from_slice(decided),
                 broadcast: asked.broadcast,
             }),
@@ -169,10 +183,10 @@ impl Told {
 pub enum Judged {
     /// The wallet is to sign these 32 bytes.
     Sign(B256),
+    /// This is to become a transaction on the destination of that EIP-155 id, which the wallet signs.
+    Complete(SimpleTransaction, u64),
     /// It can never be answered; why, in words.
     Never(String),
-    /// A later version of this program will answer it; why, in words.
-    Later(&'static str),
 }
 
 /// Judges a signature request from itself alone.
@@ -180,8 +194,7 @@ pub enum Judged {
 pub fn judge(asked: &SignatureAsked, destinations: &Destinations) -> Judged {
     match asked.task(destinations) {
         Ok(Signs::Digest(digest)) => Judged::Sign(digest),
-        // All parties must come to one completed transaction. As long as they cannot, nothing is signed.
-        Ok(Signs::Complete(..)) => Judged::Later("simple transactions are not served by this version yet"),
+        Ok(Signs::Complete(simple, destination)) => Judged::Complete(simple, destination),
         Err(refusal) => Judged::Never(refusal.to_string()),
     }
 }

@@ -24,6 +24,8 @@ pub enum Kind {
     Controller,
     /// Which signature of the controller key admits a decided answer to a contract.
     Authorisation,
+    /// Which transaction a simple one becomes: nonce, gas and price, as its destination showed them at one block.
+    Completion,
 }
 
 impl Kind {
@@ -35,11 +37,12 @@ impl Kind {
             Self::Signature => "signature",
             Self::Controller => "controller",
             Self::Authorisation => "authorisation",
+            Self::Completion => "completion",
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Key, Self::Signature, Self::Controller, Self::Authorisation];
+    pub const ALL: [Self; 5] = [Self::Key, Self::Signature, Self::Controller, Self::Authorisation, Self::Completion];
 
     /// Whether such a decree settles on a key of the shelf.
     #[must_use]
@@ -53,6 +56,7 @@ impl Kind {
             Self::Signature => 2,
             Self::Controller => 3,
             Self::Authorisation => 4,
+            Self::Completion => 5,
         }
     }
 }
@@ -96,6 +100,12 @@ impl DecreeId {
         bytes.extend_from_slice(self.event.as_ref().map_or(&[], <[u8; 32]>::as_slice));
         bytes.extend_from_slice(&self.item.to_be_bytes());
         bytes
+    }
+
+    /// What the database keys of all decrees of a chain begin with.
+    #[must_use]
+    pub fn prefix_of_chain(chain: &str) -> Vec<u8> {
+        [&(chain.len() as u64).to_be_bytes(), chain.as_bytes()].concat()
     }
 
     /// What the database keys of all events of a number begin with.
@@ -192,6 +202,15 @@ pub enum Value {
         /// The exact bytes.
         answer: Vec<u8>,
     },
+    /// A simple transaction, completed by what its destination shows at one final block.
+    Transaction {
+        /// The block's height on the destination.
+        height: u64,
+        /// The block.
+        block: [u8; 32],
+        /// The transaction: nine items, unsigned.
+        bytes: Vec<u8>,
+    },
 }
 
 /// One proposal of one ballot.
@@ -254,6 +273,8 @@ mod tests {
             assert!(
                 id(300).to_bytes().starts_with(&id(300).prefix()) && !id(300).to_bytes().starts_with(&id(301).prefix())
             );
+            assert!(id(1).to_bytes().starts_with(&DecreeId::prefix_of_chain("zenrock")));
+            assert!(!id(1).to_bytes().starts_with(&DecreeId::prefix_of_chain("zenroc")));
             let bytes = id(1).to_bytes();
             (0..bytes.len()).for_each(|cut| assert_eq!(DecreeId::from_bytes(&bytes[..cut]), None));
             assert_eq!(DecreeId::from_bytes(&[bytes, vec![0]].concat()), None);

@@ -7,6 +7,7 @@
 //! | [`decree`], [`message`], [`stock`] | the words peers use |
 //! | [`admission`] | what is answered, and what can never be |
 //! | [`contract`] | what zrSign contracts ask, in the words of decrees |
+//! | [`lines`] | simple transactions, one at a time for each wallet and destination |
 //! | [`request`] | the life of a request, as operators see it |
 //! | [`shelf`] | finished keys, their certificates, the write-once binding |
 //! | [`outbox`] | the controller of an account on a zrChain |
@@ -45,6 +46,7 @@ pub mod files;
 pub mod harden;
 pub mod identity;
 pub mod lease;
+pub mod lines;
 pub mod logging;
 #[cfg(test)]
 mod manual;

@@ -11,7 +11,11 @@
 //! | `node/stock.rs` | shelf keys and auxiliary data |
 //! | `node/events.rs` | what it is told, and what it orders |
 //! | `node/chain.rs` | sightings, and what became of requests |
-//! | `node/contract.rs` | what contracts ask, and how an answer to it is authorised |
+//! | `node/contract.rs` | the contracts that it serves, and their controller keys |
+//! | `node/span.rs` | what contracts ask and show, block by block |
+//! | `node/authorise.rs` | how a decided answer is admitted to a contract |
+//! | `node/complete.rs` | simple transactions, completed by what their destinations show |
+//! | `node/rebase.rs` | an operator decides about a chain that took final blocks back |
 //! | `node/deliver.rs` | authorised answers and the senders that carry them |
 //! | `node/publish.rs` | decided answers and the controllers that carry them |
 //! | `node/standing.rs` | the lease: which process is heard, when this one may act |
@@ -20,14 +24,18 @@
 //! | `node/memory.rs` | the store and what will be written next, read as one |
 
 mod agree;
+mod authorise;
 mod chain;
+mod complete;
 mod contract;
 mod deliver;
 mod events;
 mod memory;
 mod publish;
+mod rebase;
 mod recover;
 mod shown;
+mod span;
 mod standing;
 mod stock;
 mod view;
@@ -35,10 +43,12 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chain_client::zrsign::transaction::Caps;
 use chain_client::{Height, KeyringFacts, LowWater};
 use mpc_core::{Commitments, KeyId, PartyIndex, SessionId, Suite};
 
 pub use self::chain::decree_of;
+pub use self::complete::{BlockName, DestinationLook};
 use self::contract::ContractSide;
 pub use self::contract::{ContractNews, ContractSetup, ContractShown, Said, Span};
 pub use self::deliver::Target;
@@ -133,6 +143,7 @@ pub struct Node {
     stock: Stock,
     chains: BTreeMap<String, ChainSide>,
     contracts: BTreeMap<String, ContractSide>,
+    destinations: BTreeMap<u64, Caps>,
     dropped: BTreeMap<Dropped, u64>,
     effects: Effects,
 }
@@ -200,6 +211,7 @@ impl Node {
     fn tick(&mut self) {
         self.tick_lease();
         self.tick_decrees();
+        self.tick_completions();
         self.tick_stock();
     }
 

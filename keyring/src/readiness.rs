@@ -129,7 +129,7 @@ reasons! {
     ContractUnread "contract_unread" NotReady, "a contract's final blocks are not read: new requests there are not seen",
         "look at the log's warnings, at the endpoints (`keyringd status`) and at `contract.endpoints`";
     ContractClosed "contract_closed" NotReady, "a contract runs code that is not listed, or its chain took a final block back: nothing is read or signed there",
-        "compare the code with what was announced and list it in `contract.code`; or find out which chain holds (docs/zrsign.md)";
+        "compare the code with what was announced and list it in `contract.code`; or find out which chain holds, then `keyringd contract rebase` (docs/zrsign.md)";
     SenderHalted "sender_halted" NotReady, "somebody else spends the nonces of the account on an EVM chain: its sender stands still",
         "find out who uses the account; then `keyringd controller resume`";
     NoController "no_controller" Degraded, "a contract's controller key is not known yet: nothing can be authorised there",

@@ -39,6 +39,9 @@ pub enum State {
     Expired,
     /// The chain closed it without us.
     Moot,
+    /// Its chain took the block that asked back, and an operator has decided for the chain as it is now. Should that
+    /// block stand in it after all, the request begins again.
+    Undone,
 }
 
 /// What moves a request.
@@ -68,6 +71,8 @@ pub enum Event {
     Closed,
     /// Its deadline passed while it was open.
     TooLate,
+    /// The block that asked was taken back.
+    Undone,
 }
 
 impl State {
@@ -82,6 +87,7 @@ impl State {
         match event {
             E::Answered => Self::Settled,
             E::Closed => Self::Moot,
+            E::Undone => Self::Undone,
             E::Decided if !submitting => Self::Agreed,
             // What was sent may still land: its fate is asked, deadline or not.
             E::TooLate if !submitting => Self::Expired,
@@ -102,7 +108,7 @@ impl State {
     /// Whether nothing moves it any more.
     #[must_use]
     pub const fn is_end(&self) -> bool {
-        matches!(self, Self::Settled | Self::Unanswerable(_) | Self::Expired | Self::Moot)
+        matches!(self, Self::Settled | Self::Unanswerable(_) | Self::Expired | Self::Moot | Self::Undone)
     }
 
     /// The word for tables, metrics and logs.
@@ -122,6 +128,7 @@ impl State {
             Self::Unanswerable(_) => "unanswerable",
             Self::Expired => "expired",
             Self::Moot => "moot",
+            Self::Undone => "undone",
         }
     }
 }
@@ -190,6 +197,7 @@ mod tests {
             E::Answered,
             E::Closed,
             E::TooLate,
+            E::Undone,
         ])
     }
 

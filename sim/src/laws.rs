@@ -501,7 +501,7 @@ impl Publication {
 pub(crate) fn request_of(decree: &DecreeId) -> RequestId {
     match decree.kind {
         Kind::Key | Kind::Controller => RequestId::key(decree.request),
-        Kind::Signature | Kind::Authorisation => RequestId::signature(decree.request),
+        Kind::Signature | Kind::Authorisation | Kind::Completion => RequestId::signature(decree.request),
     }
 }
 

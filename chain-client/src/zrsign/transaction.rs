@@ -8,6 +8,7 @@
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use alloy_rlp::{Decodable, Encodable, Header};
 use alloy_sol_types::SolCall as _;
+use serde::{Deserialize, Serialize};
 
 use super::abi::transactionCall;
 
@@ -166,7 +167,7 @@ pub fn hash(payload: &[u8]) -> Result<B256, PayloadError> {
 }
 
 /// A simple transaction: who pays whom, nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SimpleTransaction {
     /// The recipient.
     pub to: Address,
@@ -199,7 +200,7 @@ pub struct Caps {
 }
 
 /// Why a simple transaction is not completed now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompletionError {
     /// The cap lies below the block's base fee.
     #[error("the destination asks {base_fee} wei for gas, more than the highest price {max}")]
@@ -216,6 +217,14 @@ pub enum CompletionError {
         needed: u64,
         /// The cap.
         max: u64,
+    },
+    /// Another party offers what this one would not have made.
+    #[error("{item} is not what this party finds right: {found}")]
+    Other {
+        /// What differs.
+        item: &'static str,
+        /// How it is.
+        found: String,
     },
 }
 
@@ -260,6 +269,39 @@ impl SimpleTransaction {
             value: self.value,
             data: self.data.clone(),
         })
+    }
+
+    /// Whether a transaction does what was asked, whatever it costs.
+    #[must_use]
+    pub fn is_done_by(&self, offered: &LegacyTransaction) -> bool {
+        offered.to == TxKind::Call(self.to) && offered.value == self.value && offered.data == self.data
+    }
+
+    /// Whether a transaction that another party completed may stand, by what this party sees at the same block and by its
+    /// own caps. Estimates of gas differ between nodes, tips between operators: it may use less than this party would
+    /// have offered, never more, and gas up to half more than this party's estimate.
+    ///
+    /// # Errors
+    /// [`CompletionError`]: not for this party.
+    pub fn permits(&self, offered: &LegacyTransaction, at: Surroundings, caps: Caps) -> Result<(), CompletionError> {
+        let own = self.complete(at, caps)?;
+        let other = |item, found: &dyn ToString| Err(CompletionError::Other { item, found: found.to_string() });
+        if !self.is_done_by(offered) {
+            return other("what it does", &"another recipient, value or data than was asked for");
+        }
+        if offered.nonce != at.nonce {
+            return other("the nonce", &offered.nonce);
+        }
+        if !(at.base_fee..=own.gas_price).contains(&offered.gas_price) {
+            return other("the gas price", &offered.gas_price);
+        }
+        let most = at.gas_estimate.saturating_add(at.gas_estimate / 2).clamp(own.gas_limit, caps.gas_limit_max);
+        let least = if self.data.is_empty() { TRANSFER_GAS } else { at.gas_estimate.max(TRANSFER_GAS) };
+        let most = if self.data.is_empty() { TRANSFER_GAS } else { most };
+        if !(least..=most).contains(&offered.gas_limit) {
+            return other("the gas limit", &offered.gas_limit);
+        }
+        Ok(())
     }
 }
 
@@ -343,6 +385,38 @@ mod tests {
         let heavy =
             simple.complete(Surroundings { gas_estimate: 50_001, ..at }, Caps { gas_limit_max: 60_000, ..caps });
         assert_eq!(heavy, Err(CompletionError::TooMuchGas { needed: 60_001, max: 60_000 }));
+    }
+
+    #[test]
+    fn what_another_party_completes_stands_within_this_partys_own_bounds() {
+        let at = Surroundings { nonce: 7, base_fee: 100, gas_estimate: 50_000 };
+        let caps = Caps { tip: 5, gas_price_max: 10_000, gas_limit_max: 70_000 };
+        for data in [bytes!(""), bytes!("01")] {
+            let simple = SimpleTransaction { to: RECIPIENT, value: U256::from(3), data };
+            let own = simple.complete(at, caps).unwrap();
+            assert_eq!(simple.permits(&own, at, caps), Ok(()));
+            let with = |change: &dyn Fn(&mut LegacyTransaction)| {
+                let mut other = own.clone();
+                change(&mut other);
+                simple.permits(&other, at, caps)
+            };
+            // A smaller tip is taken, a higher one is not; and never less than the block's base fee.
+            assert_eq!(with(&|other| other.gas_price = 200), Ok(()));
+            for price in [99, 206] {
+                assert!(with(&|other| other.gas_price = price).is_err(), "{price}");
+            }
+            let gas: (&[u64], &[u64]) = if simple.data.is_empty() {
+                (&[21_000], &[20_999, 21_001])
+            } else {
+                (&[50_000, 60_000, 70_000], &[49_999, 70_001])
+            };
+            gas.0.iter().for_each(|gas| assert_eq!(with(&|other| other.gas_limit = *gas), Ok(()), "{gas}"));
+            gas.1.iter().for_each(|gas| assert!(with(&|other| other.gas_limit = *gas).is_err(), "{gas}"));
+            assert!(with(&|other| other.nonce = 8).is_err());
+            assert!(with(&|other| other.to = TxKind::Create).is_err());
+            assert!(with(&|other| other.value = U256::from(4)).is_err());
+            assert!(with(&|other| other.data = bytes!("02")).is_err());
+        }
     }
 
     #[test]

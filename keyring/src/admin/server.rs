@@ -2,8 +2,9 @@
 
 use super::proto::admin_server::{Admin, AdminServer};
 use super::proto::{
-    BackupPart, BackupRequest, ConsentRequest, KeysReply, KeysRequest, PeerReply, PeerRequest, RequestsReply,
-    RequestsRequest, ResumeControllerReply, ResumeControllerRequest, StatusReply, StatusRequest, WhyReply, WhyRequest,
+    BackupPart, BackupRequest, ConsentRequest, KeysReply, KeysRequest, PeerReply, PeerRequest, RebaseContractReply,
+    RebaseContractRequest, ReleaseNonceReply, ReleaseNonceRequest, RequestsReply, RequestsRequest,
+    ResumeControllerReply, ResumeControllerRequest, StatusReply, StatusRequest, WhyReply, WhyRequest,
 };
 use super::{DESCRIPTORS, Facts, Listener, page};
 use crate::lease::restore_number;
@@ -148,5 +149,23 @@ impl<F: Facts> Admin for Desk<F> {
         let ResumeControllerRequest { chain, sequence } = request.into_inner();
         let done = self.0.resume_controller(&checked(chain)?, sequence).await.ok_or_else(ended)?;
         done.map(|()| Response::new(ResumeControllerReply {})).map_err(Status::failed_precondition)
+    }
+
+    async fn rebase_contract(
+        &self,
+        request: Request<RebaseContractRequest>,
+    ) -> Result<Response<RebaseContractReply>, Status> {
+        let RebaseContractRequest { chain, height } = request.into_inner();
+        let done = self.0.rebase_contract(&checked(chain)?, height).await.ok_or_else(ended)?;
+        done.map(Response::new).map_err(Status::failed_precondition)
+    }
+
+    async fn release_nonce(
+        &self,
+        request: Request<ReleaseNonceRequest>,
+    ) -> Result<Response<ReleaseNonceReply>, Status> {
+        let ReleaseNonceRequest { chain, trace } = request.into_inner();
+        let done = self.0.release_nonce(&checked(chain)?, trace).await.ok_or_else(ended)?;
+        done.map(Response::new).map_err(Status::failed_precondition)
     }
 }

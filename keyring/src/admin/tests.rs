@@ -53,6 +53,14 @@ impl Facts for Parrot {
     async fn resume_controller(&self, chain: &str, sequence: u64) -> Option<Result<(), String>> {
         Some(if sequence == 7 { Ok(()) } else { Err(format!("{chain} is elsewhere")) })
     }
+
+    async fn rebase_contract(&self, chain: &str, height: u64) -> Option<Result<proto::RebaseContractReply, String>> {
+        Some(if height == 7 { Ok(proto::RebaseContractReply::default()) } else { Err(format!("{chain} stands")) })
+    }
+
+    async fn release_nonce(&self, _: &str, trace: u64) -> Option<Result<proto::ReleaseNonceReply, String>> {
+        Some(Ok(proto::ReleaseNonceReply { nonce: trace }))
+    }
 }
 
 /// Serves a parrot while `asked` runs.

@@ -55,6 +55,7 @@ fn answer_fits(proposal: &Proposal, answer: &[u8], shares: &BTreeMap<PartyIndex,
     let is_the_proposals = match &proposal.value {
         Value::Adopt { answer: adopted } => adopted == answer,
         Value::Key { public, .. } => public == answer,
+        Value::Transaction { bytes, .. } => bytes == answer,
         Value::Run { signers, session, .. } => signers.iter().all(|signer| {
             shares
                 .get(signer)
@@ -88,7 +89,7 @@ pub(super) fn backs_proposal(
         return false;
     }
     match (highest, &proposal.value) {
-        (None, Value::Run { .. } | Value::Key { .. }) => true,
+        (None, Value::Run { .. } | Value::Key { .. } | Value::Transaction { .. }) => true,
         (Some((reported, answer)), Value::Adopt { answer: adopted }) => {
             reported < ballot
                 && answer_digest(decree, adopted) == answer
@@ -97,7 +98,9 @@ pub(super) fn backs_proposal(
                     .as_ref()
                     .is_some_and(|shown| proves_acceptance(shown, decree, reported, &answer, committee, rules))
         }
-        (None, Value::Adopt { .. }) | (Some(_), Value::Run { .. } | Value::Key { .. }) => false,
+        (None, Value::Adopt { .. }) | (Some(_), Value::Run { .. } | Value::Key { .. } | Value::Transaction { .. }) => {
+            false
+        }
     }
 }
 

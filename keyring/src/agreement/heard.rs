@@ -181,6 +181,7 @@ impl Decree {
                 acts.extend(rules.key_named(answer).map(Act::Bind));
                 self.join(ballot, name, None, acts);
             }
+            Value::Transaction { .. } => self.join(ballot, name, None, acts),
         }
     }
 
@@ -235,6 +236,7 @@ impl Decree {
             }
             Value::Key { public, .. } => Some(public.clone()),
             Value::Adopt { answer } => Some(answer.clone()),
+            Value::Transaction { bytes, .. } => Some(bytes.clone()),
         };
         let Some(answer) = answer.filter(|answer| rules.verifies(answer)) else { return };
         acts.extend(rules.key_named(&answer).map(Act::Bind));

@@ -22,7 +22,10 @@ use crate::admin::{BindError, Listener};
 use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::committee::Committee;
-use crate::config::{ChainConfig, Config, ContractConfig, Environment, RawEvidence, RawFinality, SecretError};
+use crate::config::{
+    ChainConfig, Config, ContractConfig, DestinationConfig, EndpointUrl, Environment, RawEvidence, RawFinality,
+    SecretError,
+};
 use crate::contract;
 use crate::driver::Bounds;
 use crate::identity::{IdentityError, NodeIdentity};
@@ -201,6 +204,7 @@ impl App {
             contracts.insert(contract::chain_of(setup.proxy.chain), piece);
             contract_setups.push(setup);
         }
+        let destinations = build_destinations(&config.destinations)?;
         let committee = Committee::of(&roster).ok_or(BuildError::Roster(RosterError::Stranger {
             node_key: "a node key that is no point of its curve".to_owned(),
         }))?;
@@ -228,6 +232,7 @@ impl App {
             live_max: limits.requests_open_max,
             chains: setups,
             contracts: contract_setups,
+            destinations: config.destinations.iter().map(|one| (one.chain, one.caps)).collect(),
         };
         let node = Node::recover(setup, store.clone(), clock.monotonic_ms())?;
         let (bound, book) = bind(&config, &roster, &identity, clock.clone()).await?;
@@ -254,6 +259,7 @@ impl App {
             monitoring,
             metrics,
             contracts,
+            destinations,
             store_halted,
         })
     }
@@ -361,20 +367,13 @@ fn build_contract(
     })?;
     let account = pen.account();
     check_account(roster, me, &name, &account.to_string())?;
-    let endpoints: Vec<url::Url> = config.endpoints.iter().map(|endpoint| endpoint.reveal().clone()).collect();
-    let finality = match config.finality {
-        RawFinality::Finalized => Finality::Finalized,
-        RawFinality::Depth(depth) => Finality::Depth(depth),
+    let settings = EvmSettings {
+        call_timeout: config.call_timeout,
+        evidence: evidence(config.evidence),
+        agree: config.agree,
+        ..EvmSettings::default()
     };
-    let evidence = match config.evidence {
-        RawEvidence::Roots => Evidence::Roots,
-        RawEvidence::Blooms => Evidence::Blooms,
-        RawEvidence::Agreement => Evidence::Agreement,
-    };
-    let settings =
-        EvmSettings { call_timeout: config.call_timeout, evidence, agree: config.agree, ..EvmSettings::default() };
-    let client = EvmChain::new(config.proxy.chain, &endpoints, finality, settings)
-        .map_err(|source| BuildError::EvmEndpoint { chain: name.clone(), source })?;
+    let client = evm_chain(config.proxy.chain, &config.endpoints, config.finality, settings)?;
     let setup = ContractSetup {
         proxy: config.proxy,
         destinations: config.destinations.clone(),
@@ -391,6 +390,43 @@ fn build_contract(
     };
     let (client, pulse) = (Arc::new(client), Arc::new(Pulse::new(clock.clone())));
     Ok((ContractPiece { client, config: config.clone(), account, pulse }, setup))
+}
+
+/// The chains to which simple transactions may go.
+fn build_destinations(destinations: &[DestinationConfig]) -> Result<BTreeMap<u64, Arc<EvmChain>>, BuildError> {
+    let build = |config: &DestinationConfig| {
+        let settings = EvmSettings {
+            call_timeout: config.call_timeout,
+            evidence: evidence(config.evidence),
+            agree: if config.evidence == RawEvidence::Agreement { 2 } else { 1 },
+            ..EvmSettings::default()
+        };
+        Ok((config.chain, Arc::new(evm_chain(config.chain, &config.endpoints, config.finality, settings)?)))
+    };
+    destinations.iter().map(build).collect()
+}
+
+const fn evidence(asked: RawEvidence) -> Evidence {
+    match asked {
+        RawEvidence::Roots => Evidence::Roots,
+        RawEvidence::Blooms => Evidence::Blooms,
+        RawEvidence::Agreement => Evidence::Agreement,
+    }
+}
+
+fn evm_chain(
+    chain: u64,
+    endpoints: &[EndpointUrl],
+    finality: RawFinality,
+    settings: EvmSettings,
+) -> Result<EvmChain, BuildError> {
+    let endpoints: Vec<url::Url> = endpoints.iter().map(|endpoint| endpoint.reveal().clone()).collect();
+    let finality = match finality {
+        RawFinality::Finalized => Finality::Finalized,
+        RawFinality::Depth(depth) => Finality::Depth(depth),
+    };
+    EvmChain::new(chain, &endpoints, finality, settings)
+        .map_err(|source| BuildError::EvmEndpoint { chain: contract::chain_of(chain), source })
 }
 
 /// Two parties with one account would spend each other's sequences.

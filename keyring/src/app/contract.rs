@@ -216,7 +216,7 @@ impl ContractFollower {
         }
         let is_there = range.spans.iter().any(|span| span.code.is_some());
         if !is_there {
-            return Ok(Span { from, to: range.mark, source: B256::ZERO, said: Vec::new() });
+            return Ok(Span { from, to: range.mark, source: None, said: Vec::new() });
         }
         let deployment = self.chain.deployment(self.proxy.address, at).await?;
         let mut said = Vec::new();
@@ -232,7 +232,7 @@ impl ContractFollower {
                 said.extend(self.said(log, earlier.as_ref().unwrap_or(&deployment), at).await?);
             }
         }
-        Ok(Span { from, to: range.mark, source: deployment.source, said })
+        Ok(Span { from, to: range.mark, source: Some(deployment.source), said })
     }
 
     async fn said(&self, log: &Log, deployment: &Deployment, at: B256) -> Result<Option<Said>, EvmError> {
@@ -257,8 +257,9 @@ impl ContractFollower {
                 Some(Said::Asked(Asked::Signature(asked), state.status == RequestStatus::Open))
             }
             Some(Told::KeyResolved(slot, address)) => Some(Said::KeyFilled(slot, address)),
-            Some(Told::SignatureResolved { trace, signature, .. }) => {
-                u64::try_from(trace).ok().map(|trace| Said::Answered(trace, signature.to_vec()))
+            Some(Told::SignatureResolved { trace, signature, meta_data }) => {
+                let (signature, meta_data) = (signature.to_vec(), meta_data.to_vec());
+                u64::try_from(trace).ok().map(|trace| Said::Answered { trace, signature, meta_data })
             }
             Some(Told::Destination { caip, supported: true, .. }) => Some(Said::Destination(caip)),
             Some(Told::Destination { supported: false, .. }) => None,

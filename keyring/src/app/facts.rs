@@ -17,8 +17,8 @@ use super::look::{ChainLook, ContractLook, NodeLook};
 use super::primes::PrimeRoom;
 use super::pulse::Pulse;
 use crate::admin::proto::{
-    Chain, Contract, Endpoint, Key, KeysReply, Lane, Line, Peer, Reason, Request, RequestsReply, StatusReply, Stock,
-    WhyReply,
+    Chain, Contract, Endpoint, Key, KeysReply, Lane, Line, Peer, Reason, RebaseContractReply, ReleaseNonceReply,
+    Request, RequestsReply, StatusReply, Stock, WhyReply,
 };
 use crate::admin::{BackupParts, Facts};
 use crate::agreement::Record;
@@ -173,6 +173,14 @@ impl Facts for Desk {
             Ok(Some(_)) => Err("the account moved again at this very moment: look at `status`".to_owned()),
             Err(error) => Err(error.to_string()),
         })
+    }
+
+    async fn rebase_contract(&self, chain: &str, height: u64) -> Option<Result<RebaseContractReply, String>> {
+        super::operator::rebase(self, chain, height).await
+    }
+
+    async fn release_nonce(&self, chain: &str, trace: u64) -> Option<Result<ReleaseNonceReply, String>> {
+        super::operator::release(self, chain, trace).await
     }
 }
 

@@ -12,6 +12,7 @@ use tracing::{Span, debug, error, info, info_span, warn};
 
 use super::Inbound;
 use super::contract::{ContractDesk, ContractQuestion};
+use super::destination::DestinationQuestion;
 use super::follow::{ChainDesk, Question};
 use super::post::Post;
 use crate::agreement::Audience;
@@ -51,6 +52,8 @@ pub struct Heart {
     pub chains: BTreeMap<String, ChainDesk>,
     /// To the contracts, by chain.
     pub contracts: BTreeMap<String, ContractDesk>,
+    /// To the destinations of simple transactions.
+    pub destinations: mpsc::Sender<DestinationQuestion>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance, for proofs and runs.
@@ -203,6 +206,12 @@ impl Heart {
             }
             Order::Simulate { chain, decree, call, state } => {
                 self.ask_contract(&chain, ContractQuestion::Simulate { decree, call, state });
+            }
+            Order::LookAtDestination { decree, destination, wallet, simple, at } => {
+                let question = DestinationQuestion { decree, destination, wallet, simple, at };
+                if self.destinations.try_send(question).is_err() {
+                    debug!(destination, "question to a destination postponed: its queue is full");
+                }
             }
             Order::Send(chain, signed) => {
                 let sent = self.contracts.get(&chain).is_some_and(|desk| desk.sends.try_send(signed).is_ok());

@@ -153,13 +153,7 @@ pub struct ContractConfig {
 pub(super) fn check(raw: RawContract, at: &str, folder: &Path) -> Result<ContractConfig, ConfigError> {
     let proxy: Proxy =
         raw.proxy.parse().or_else(|error| refuse(format!("{at}.proxy"), format!("is wrong: {error}")))?;
-    if raw.endpoints.is_empty() || raw.endpoints.len() > 16 {
-        return refuse(format!("{at}.endpoints"), "must name 1 to 16 nodes");
-    }
-    let mut endpoints = Vec::with_capacity(raw.endpoints.len());
-    for (place, text) in raw.endpoints.iter().enumerate() {
-        endpoints.push(check_endpoint(text, &format!("{at}.endpoints[{place}]"))?);
-    }
+    let endpoints = check_evm_endpoints(&raw.endpoints, at)?;
     if raw.code.is_empty() || raw.code.len() > LIST_MAX {
         let what = "must list 1 to 64 code hashes: whoever can put other code behind the proxy could ask for anybody's \
                     signature";
@@ -171,16 +165,7 @@ pub(super) fn check(raw: RawContract, at: &str, folder: &Path) -> Result<Contrac
         let wrong = || refuse(format!("{at}.code[{place}]"), "is no hash: write 0x and 64 hexadecimal digits");
         code.insert(hash.map_or_else(wrong, Ok)?);
     }
-    let depth = match raw.finality {
-        RawFinality::Finalized => None,
-        RawFinality::Depth(depth) => Some(depth),
-    };
-    if depth == Some(0) && !cfg!(feature = "devnet") {
-        return refuse(format!("{at}.finality"), "is 0, which only development builds take; write \"finalized\"");
-    }
-    if depth.is_some_and(|depth| depth > BLOCKS_MAX) {
-        return refuse(format!("{at}.finality"), format!("is more than {BLOCKS_MAX} blocks"));
-    }
+    check_finality(raw.finality, at)?;
     let least = if raw.evidence == RawEvidence::Agreement { 2 } else { 1 };
     if !(least..=endpoints.len()).contains(&raw.agree) {
         return refuse(
@@ -224,6 +209,28 @@ pub(super) fn check(raw: RawContract, at: &str, folder: &Path) -> Result<Contrac
         poll_interval: within_ms(&format!("{at}.poll_interval"), raw.poll_interval, 50, 60_000)?,
         call_timeout: within_ms(&format!("{at}.call_timeout"), raw.call_timeout, 100, 60_000)?,
     })
+}
+
+pub(super) fn check_evm_endpoints(texts: &[String], at: &str) -> Result<Vec<EndpointUrl>, ConfigError> {
+    if texts.is_empty() || texts.len() > 16 {
+        return refuse(format!("{at}.endpoints"), "must name 1 to 16 nodes");
+    }
+    let checked = |(place, text): (usize, &String)| check_endpoint(text, &format!("{at}.endpoints[{place}]"));
+    texts.iter().enumerate().map(checked).collect()
+}
+
+pub(super) fn check_finality(finality: RawFinality, at: &str) -> Result<(), ConfigError> {
+    let depth = match finality {
+        RawFinality::Finalized => None,
+        RawFinality::Depth(depth) => Some(depth),
+    };
+    if depth == Some(0) && !cfg!(feature = "devnet") {
+        return refuse(format!("{at}.finality"), "is 0, which only development builds take; write \"finalized\"");
+    }
+    if depth.is_some_and(|depth| depth > BLOCKS_MAX) {
+        return refuse(format!("{at}.finality"), format!("is more than {BLOCKS_MAX} blocks"));
+    }
+    Ok(())
 }
 
 const fn one() -> usize {

@@ -2,7 +2,7 @@
 //!
 //! The comments here are the short form of `docs/configuration.md`; the example is `deploy/keyringd.example.toml`.
 
-use super::{Limits, RawContract, SecretRef};
+use super::{Limits, RawContract, RawDestination, SecretRef};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +33,9 @@ pub struct RawConfig {
     /// The zrSign contracts it serves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contract: Vec<RawContract>,
+    /// The EVM chains to which simple transactions may go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub destination: Vec<RawDestination>,
 }
 
 /// `[node]`.

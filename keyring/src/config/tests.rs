@@ -77,7 +77,17 @@ fn the_manual_names_no_field_that_does_not_exist() {
 
 #[test]
 fn unknown_fields_are_errors_in_every_section() {
-    for section in ["[node]", "[store]", "[[chain]]", "[shelf]", "[limits]", "[log]", "[monitoring]", "[[contract]]"] {
+    for section in [
+        "[node]",
+        "[store]",
+        "[[chain]]",
+        "[shelf]",
+        "[limits]",
+        "[log]",
+        "[monitoring]",
+        "[[contract]]",
+        "[[destination]]",
+    ] {
         let text = EXAMPLE.replacen(section, &format!("{section}\nsurprise = 1"), 1);
         assert!(matches!(RawConfig::parse(&text), Err(ConfigError::Parse(_))), "{section}");
     }
@@ -110,6 +120,22 @@ fn a_wrong_value_is_named_by_its_path() {
     );
     assert_eq!(refused(|raw| raw.log.level = "keyring=loud".to_owned()), "log.level");
     assert_eq!(refused(|raw| raw.node.identity = SecretRef::Credential("../x".to_owned())), "node.identity");
+}
+
+#[test]
+fn a_wrong_destination_is_named_by_its_path() {
+    let first = |change: fn(&mut RawDestination)| refused(|raw| change(&mut raw.destination[0]));
+    assert_eq!(refused(|raw| raw.destination.push(raw.destination[0].clone())), "destination");
+    for wrong in ["1", "eip155:0", "eip155:01", "bip122:1"] {
+        assert_eq!(refused(|raw| raw.destination[0].chain = wrong.to_owned()), "destination[0].chain", "{wrong}");
+    }
+    assert_eq!(first(|destination| destination.endpoints.clear()), "destination[0].endpoints");
+    assert_eq!(first(|destination| destination.endpoints[0].clear()), "destination[0].endpoints[0]");
+    assert_eq!(first(|destination| destination.evidence = RawEvidence::Agreement), "destination[0].evidence");
+    assert_eq!(first(|destination| destination.finality = RawFinality::Depth(1 << 40)), "destination[0].finality");
+    assert_eq!(first(|destination| destination.price_max_wei = 1), "destination[0].price_max_wei");
+    assert_eq!(first(|destination| destination.gas_max = 20_999), "destination[0].gas_max");
+    assert_eq!(first(|destination| destination.call_timeout = Duration::ZERO), "destination[0].call_timeout");
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn requests(c: &mut Catalogue) -> Requests {
             ["chain", "kind", "state"],
         ),
         stages: c.counter(
-            about("request_stages", "", "Requests that reached a stage in this process: `seen` (read from the chain), `resumed` (open when the process began), `admitted`, `decided`, `submitted` (our transaction signed and stored), and the ends `settled`, `unanswerable`, `expired`, `moot`. Admitted and resumed less settled, expired and moot are the open ones", "any increase of `expired`; `admitted` without `settled`"),
+            about("request_stages", "", "Requests that reached a stage in this process: `seen` (read from the chain), `resumed` (open when the process began), `admitted`, `decided`, `submitted` (our transaction signed and stored), and the ends `settled`, `unanswerable`, `expired`, `moot`, `undone` (its block was taken back). Admitted and resumed less settled, expired, moot and undone are the open ones", "any increase of `expired`; `admitted` without `settled`"),
             ["chain", "kind", "stage"],
         ),
         decided_after: c.histogram(

@@ -17,8 +17,8 @@ use crate::request::{RequestRecord, State};
 use crate::store::{Entry, Table};
 
 /// Stages of the funnel.
-pub(super) const STAGES: [&str; 9] =
-    ["seen", "resumed", "admitted", "decided", "submitted", "settled", "unanswerable", "expired", "moot"];
+pub(super) const STAGES: [&str; 10] =
+    ["seen", "resumed", "admitted", "decided", "submitted", "settled", "unanswerable", "expired", "moot", "undone"];
 /// Whose turn a ballot was.
 pub(super) const TURNS: [&str; 2] = ["first", "later"];
 /// What nodes of a chain say of a transaction.
@@ -123,6 +123,7 @@ impl Observer {
             | Order::Broadcast(..)
             | Order::LookAtContract { .. }
             | Order::Simulate { .. }
+            | Order::LookAtDestination { .. }
             | Order::Send(..)
             | Order::Draw
             | Order::ShowJournal { .. } => {}

@@ -39,23 +39,31 @@ impl Node {
         match &packet.envelope.content {
             Content::Stored(_) => self.stated(&packet.envelope),
             Content::Stock(word) => self.stock_word(packet.envelope.from, *word),
-            Content::Decree { decree, statement, .. } if decree.is_bounded() => {
-                let decree = decree.clone();
+            Content::Decree { decree, .. } if decree.is_bounded() => {
                 self.own_proposal_heard(&packet);
-                if self.live.contains_key(&decree) {
-                    self.log_unable(&packet, &decree, statement);
-                    self.with_live(&decree, |live, view, node| {
-                        if matches!(packet.envelope.about_decree(), Some((_, _, Statement::Propose(_)))) {
-                            live.request.state = live.request.state.clone().on(&Event::Proposed);
-                        }
-                        live.decree.hear(&packet, view, node.around(view.job.deadline, &view.job.decree.chain))
-                    });
-                } else {
-                    self.about_another(packet, decree);
+                if let Some(packet) = self.waits_for_destination(packet) {
+                    self.hear_decree(packet);
                 }
             }
             Content::Decree { .. } => self.drop_said(Dropped::Unbounded, 1),
             Content::Lease(..) => {}
+        }
+    }
+
+    /// A statement about a decree, from a process that is heard.
+    pub(super) fn hear_decree(&mut self, packet: Packet) {
+        let Some((decree, _, statement)) = packet.envelope.about_decree() else { return };
+        let decree = decree.clone();
+        if self.live.contains_key(&decree) {
+            self.log_unable(&packet, &decree, statement);
+            self.with_live(&decree, |live, view, node| {
+                if matches!(packet.envelope.about_decree(), Some((_, _, Statement::Propose(_)))) {
+                    live.request.state = live.request.state.clone().on(&Event::Proposed);
+                }
+                live.decree.hear(&packet, view, node.around(view.job.deadline, &view.job.decree.chain))
+            });
+        } else {
+            self.about_another(packet, decree);
         }
     }
 
@@ -156,7 +164,7 @@ impl Node {
         let order = live.decree.order().to_vec();
         let proposed_key = live.decree.record().proposed.as_ref().and_then(|(_, proposal)| match &proposal.value {
             Value::Key { key, .. } => Some(*key),
-            Value::Run { .. } | Value::Adopt { .. } => None,
+            Value::Run { .. } | Value::Adopt { .. } | Value::Transaction { .. } => None,
         });
         let view = View { node: self, job: &job, digest: live.digest, order: &order, proposed_key };
         let before = live.request.state.clone();
@@ -217,7 +225,7 @@ impl Node {
                         match &proposal.value {
                             Value::Key { key, .. } => drop(self.promised_keys.insert(*key)),
                             Value::Run { session, .. } => drop(self.promised_runs.insert(*session)),
-                            Value::Adopt { .. } => {}
+                            Value::Adopt { .. } | Value::Transaction { .. } => {}
                         }
                     }
                     self.say(to, Content::Decree { decree: id.clone(), ballot, statement }, attachment);
@@ -255,7 +263,7 @@ impl Node {
             Statement::Propose(proposal) => match &proposal.value {
                 Value::Key { public, .. } => Some(public),
                 Value::Adopt { answer } => Some(answer),
-                Value::Run { .. } => None,
+                Value::Run { .. } | Value::Transaction { .. } => None,
             },
             Statement::Promise { .. } => attachment.evidence.as_ref().map(|evidence| evidence.answer.as_slice()),
             Statement::Decided { .. } => attachment.certificate.as_ref().map(|proof| proof.answer.as_slice()),

@@ -382,7 +382,7 @@ pub(super) const fn request_of(id: &DecreeId) -> Option<chain_client::RequestId>
     let kind = match id.kind {
         Kind::Key => RequestKind::Key,
         Kind::Signature => RequestKind::Signature,
-        Kind::Controller | Kind::Authorisation => return None,
+        Kind::Controller | Kind::Authorisation | Kind::Completion => return None,
     };
     Some(chain_client::RequestId { kind, number: id.request })
 }

@@ -58,7 +58,12 @@ impl Node {
                 }
             }
             ContractNews::Resume(nonce) => self.resume_sender(chain, nonce),
-            ContractNews::Final { .. } | ContractNews::Span(_) | ContractNews::Closed(_) => {}
+            ContractNews::Final { .. }
+            | ContractNews::Span(_)
+            | ContractNews::Closed(_)
+            | ContractNews::Destination { .. }
+            | ContractNews::Release(_)
+            | ContractNews::Rebase { .. } => {}
         }
     }
 

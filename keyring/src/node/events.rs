@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
+use chain_client::zrsign::transaction::{Caps, SimpleTransaction};
 use chain_client::{Height, Hint, KeyringFacts, LowWater, Reading, Request, RequestId, SignedTx, Standing, TxHash};
 use mpc_core::{AuxInfo, Commitments, KeyId, KeyShare, Partial, PartyIndex, Payload, Possession, SessionId, Suite};
 
-use super::{ContractNews, ContractSetup, Target, Word};
+use super::{BlockName, ContractNews, ContractSetup, Target, Word};
 use crate::admission::Sighting;
 use crate::agreement::Audience;
 use crate::agreement::clock::Millis;
@@ -37,6 +38,8 @@ pub struct Setup {
     pub chains: Vec<ChainSetup>,
     /// One entry per contract served, at most one on a chain.
     pub contracts: Vec<ContractSetup>,
+    /// EVM chains to which simple transactions may go, and what these may cost there.
+    pub destinations: BTreeMap<u64, Caps>,
 }
 
 /// A keyring on a chain, and this party's account there.
@@ -244,6 +247,19 @@ pub enum Order {
         call: Box<Call>,
         /// On which state.
         state: State,
+    },
+    /// Read a wallet's account on a destination, and what a transaction of it meets there: [`ContractNews::Destination`].
+    LookAtDestination {
+        /// For which decree.
+        decree: DecreeId,
+        /// The destination's EIP-155 id.
+        destination: u64,
+        /// The wallet.
+        wallet: Address,
+        /// What it is to do, where gas must be estimated.
+        simple: Option<SimpleTransaction>,
+        /// At this final block; the newest if none is named.
+        at: Option<BlockName>,
     },
     /// Send signed bytes to an EVM chain: [`ContractNews::Sent`].
     Send(String, Signed),

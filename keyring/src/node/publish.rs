@@ -16,14 +16,19 @@ impl Node {
         self.commitments
             .retain(|session, _| live.decree.record().entered.is_none_or(|(_, entered)| entered != *session));
         let Some(certificate) = live.decree.decision() else { return };
-        let answer = match live.job.question().decided(&certificate.answer) {
+        if self.contracts.contains_key(&id.chain) {
+            let answer = certificate.answer.clone();
+            return if live.job.is_answered_by(&answer) {
+                self.decided_for_contract(id, live, &answer);
+            } else {
+                self.note(Level::Alarm, Some(id), "decided bytes do not verify".to_owned());
+            };
+        }
+        let Some(question) = live.job.question() else { return };
+        let answer = match question.decided(&certificate.answer) {
             Ok(answer) => answer,
             Err(error) => return self.note(Level::Alarm, Some(id), format!("decided bytes do not verify: {error}")),
         };
-        if self.contracts.contains_key(&id.chain) {
-            let answer = certificate.answer.clone();
-            return self.decided_for_contract(id, live, &answer);
-        }
         let Some(load) = live.request.load.filter(|_| !live.request.learning) else { return };
         // Published once the restraint is let go: the decision is told again then.
         if self.keeps_out_of(&live.job) {

@@ -92,6 +92,7 @@ impl Node {
             stock,
             chains,
             contracts,
+            destinations: setup.destinations,
             dropped: BTreeMap::new(),
             effects: Effects::default(),
         };

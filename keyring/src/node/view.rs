@@ -77,7 +77,7 @@ impl View<'_> {
                     && record.epoch == self.node.committee.epoch()
                     && info.suite() == self.job.suite()
                     && info.group_key() == public
-                    && self.job.question().decided(public).is_ok()
+                    && self.job.is_answered_by(public)
                     && self.is_free_here(key);
                 match right {
                     true if self.is_remembered(key) => Judgement::Fit,
@@ -135,6 +135,7 @@ impl Rules for View<'_> {
         match value {
             Value::Run { signers, .. } => self.judge_run(ballot, signers, value),
             Value::Key { key, public } => self.judge_key(ballot, *key, public),
+            Value::Transaction { height, block, bytes } => self.judge_transaction(*height, *block, bytes),
             Value::Adopt { .. } => Judgement::Wrong,
         }
     }
@@ -143,6 +144,7 @@ impl Rules for View<'_> {
         match &self.job.task {
             Task::Sign { key, .. } => self.fresh_run(ballot, *key, left_out),
             Task::Key { .. } => self.fresh_key(),
+            Task::Complete { .. } => self.fresh_transaction(),
         }
     }
 
@@ -174,11 +176,11 @@ impl Rules for View<'_> {
         let raw = match mpc_core::combine(&info, &self.job.payload()?, &set, &point, &partials).ok()? {
             Signature::Ecdsa { bytes, .. } | Signature::Eddsa(bytes) => bytes,
         };
-        self.job.question().canonical(&raw).ok().map(|answer| answer.bytes().to_vec())
+        self.job.question()?.canonical(&raw).ok().map(|answer| answer.bytes().to_vec())
     }
 
     fn verifies(&self, answer: &[u8]) -> bool {
-        self.job.question().decided(answer).is_ok()
+        self.job.is_answered_by(answer)
             && self.key_named(answer).is_none_or(|key| {
                 self.certified(key).is_some_and(|(_, info)| info.suite() == self.job.suite()) && self.is_free_here(key)
             })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Signature};
 use chain_client::zrsign::name::Proxy;
+use chain_client::zrsign::transaction::{Caps, Surroundings};
 use chain_client::{AnswerLoad, ChainKey, Height, Request, RequestKind, SignedTx};
 use keyring::admission::Sighting;
 use keyring::agreement::Audience;
@@ -13,7 +14,10 @@ use keyring::decree::{DecreeId, Kind};
 use keyring::identity::NodeIdentity;
 use keyring::lease::{Life, Process};
 use keyring::message::{Envelope, Packet};
-use keyring::node::{ChainNews, ChainSetup, ContractSetup, Effects, Event, Node, Order, RunNews, Setup};
+use keyring::node::{
+    BlockName, ChainNews, ChainSetup, ContractNews, ContractSetup, DestinationLook, Effects, Event, Node, Order,
+    RunNews, Setup,
+};
 use keyring::outbox::{Order as PenOrder, Pen};
 use keyring::runs::{AnyRun, Workshop};
 use keyring::sender::Settings;
@@ -25,6 +29,11 @@ use zeroize::Zeroizing;
 
 pub(crate) const CHAIN: &str = "test";
 pub(crate) const KEYRING: &str = "keyring1test";
+
+/// An EVM chain to which simple transactions may go.
+pub(crate) const DESTINATION: u64 = 31_338;
+/// What these may cost.
+pub(crate) const CAPS: Caps = Caps { tip: 1, gas_price_max: 1_000, gas_limit_max: 100_000 };
 
 struct SilentPen(String);
 
@@ -87,6 +96,8 @@ pub(crate) struct Cluster {
     queue: VecDeque<(PartyIndex, Mail)>,
     pub(crate) now: u64,
     rng: ChaCha20Rng,
+    /// Final blocks of the destination as each party's endpoint shows them; none: it is down.
+    pub(crate) destination: Vec<Vec<(BlockName, Surroundings)>>,
 }
 
 impl Cluster {
@@ -122,6 +133,7 @@ impl Cluster {
                 slots: 1,
                 live_max: 64,
                 contracts: contracts.iter().map(|proxy| contract_setup(*proxy)).collect(),
+                destinations: BTreeMap::from([(DESTINATION, CAPS)]),
                 chains: vec![ChainSetup {
                     chain: CHAIN.to_owned(),
                     keyring: KEYRING.to_owned(),
@@ -142,7 +154,14 @@ impl Cluster {
         });
         let parties = parties.collect();
         let rng = ChaCha20Rng::seed_from_u64(7);
-        let mut cluster = Self { parties, down: vec![], queue: VecDeque::new(), now: 0, rng };
+        let mut cluster = Self {
+            parties,
+            down: vec![],
+            queue: VecDeque::new(),
+            now: 0,
+            rng,
+            destination: vec![vec![]; usize::from(of)],
+        };
         cluster.tell_all(|| Event::Primes(true));
         for i in 0..of {
             for j in (0..of).filter(|j| *j != i) {
@@ -236,6 +255,11 @@ impl Cluster {
                     let nonce = self.rng.next_u64();
                     self.tell(at, Event::Nonce(nonce));
                 }
+                Order::LookAtDestination { decree, at: block, .. } => {
+                    let said = Box::new(self.destination_at(at, block));
+                    let news = ContractNews::Destination { decree: decree.clone(), at: block, said };
+                    self.tell(at, Event::Contract(decree.chain, news));
+                }
                 Order::ShowJournal { .. }
                 | Order::ReadTogether(..)
                 | Order::Confirm(..)
@@ -248,6 +272,23 @@ impl Cluster {
                 | Order::Send(..)
                 | Order::Note(_) => {}
             }
+        }
+    }
+
+    fn destination_at(&self, party: PartyIndex, wanted: Option<BlockName>) -> Result<DestinationLook, String> {
+        let blocks = &self.destination[usize::from(party.get())];
+        let (last, newest) = blocks.last().ok_or("it is down")?;
+        let wanted = wanted.unwrap_or(*last);
+        let (at, surroundings) = blocks.iter().find(|(block, _)| *block == wanted).ok_or("another block")?;
+        Ok(DestinationLook { last_final: *last, nonce_final: newest.nonce, at: *at, surroundings: *surroundings })
+    }
+
+    /// The next final block of the destination, at all parties' endpoints.
+    pub(crate) fn destination_goes_on(&mut self, nonce: u64, base_fee: u128) {
+        for blocks in &mut self.destination {
+            let height = blocks.last().map_or(100, |(block, _)| block.height + 1);
+            let hash = alloy_primitives::keccak256(height.to_be_bytes());
+            blocks.push((BlockName { height, hash }, Surroundings { nonce, base_fee, gas_estimate: 0 }));
         }
     }
 

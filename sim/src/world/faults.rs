@@ -7,6 +7,7 @@ use keyring::store::{CrashPoint, Store};
 use mpc_core::{PartyIndex, Suite};
 use rand::Rng;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Happening, World};
@@ -39,6 +40,7 @@ impl World {
             live_max: LIVE_MAX,
             slots: self.plan.slots,
             contracts: Vec::new(),
+            destinations: BTreeMap::new(),
             chains: vec![ChainSetup {
                 chain: CHAIN.to_owned(),
                 keyring: self.town.keyring.clone(),

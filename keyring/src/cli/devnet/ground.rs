@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 
 use crate::app::evm_pen::EvmPen;
 use crate::config::{
-    Limits, LogFormat, ProcessEnvironment, RawChain, RawConfig, RawContract, RawEvidence, RawFinality, RawLog, RawNode,
-    RawShelf, RawStore, RawUnlock, SecretError, SecretRef, StoreConfig,
+    Limits, LogFormat, ProcessEnvironment, RawChain, RawConfig, RawContract, RawDestination, RawEvidence, RawFinality,
+    RawLog, RawNode, RawShelf, RawStore, RawUnlock, SecretError, SecretRef, StoreConfig,
 };
 use crate::identity::{IdentityError, NodeIdentity};
 use crate::roster::{RosterEntry, RosterError, RosterFile};
@@ -31,6 +31,8 @@ use crate::store::{Argon2Cost, OpenError, RocksStore};
 const KEYS_PER_LANE: u16 = 2;
 /// Most that a party pays for one transaction.
 const FEE_CEILING_UROCK: u64 = 1_000_000;
+/// Highest price of gas on EVM chains: 100 gwei.
+const PRICE_MAX_WEI: u64 = 100_000_000_000;
 
 /// What the parties must know of the world.
 #[derive(Clone, Debug)]
@@ -280,6 +282,7 @@ impl Party {
             limits: Limits::default(),
             log: RawLog { level: "info".to_owned(), format: LogFormat::Text, file: Some(self.log.clone()) },
             contract: place.contracts.iter().map(|contract| self.raw_contract(contract)).collect(),
+            destination: place.contracts.iter().map(raw_destination).collect(),
             monitoring: None,
         }
     }
@@ -298,7 +301,7 @@ impl Party {
             wait_blocks: 3,
             price_percent: 200,
             tip_wei: 0,
-            price_max_wei: 100_000_000_000,
+            price_max_wei: PRICE_MAX_WEI,
             max_loss_per_answer_wei: 20_000_000_000_000_000,
             max_loss_per_day_wei: 1_000_000_000_000_000_000,
             poll_interval: Duration::from_millis(250),
@@ -315,6 +318,20 @@ impl Party {
         let own = ChaCha20Rng::from_seed(seed);
         drop(RocksStore::create(&self.folder.join("data"), &unlock, Argon2Cost::default(), Box::new(own))?);
         Ok(())
+    }
+}
+
+/// Each chain is a destination of the wallets on the others, too.
+fn raw_destination(place: &EvmPlace) -> RawDestination {
+    RawDestination {
+        chain: crate::contract::chain_of(place.proxy.chain),
+        endpoints: vec![place.url.clone()],
+        finality: RawFinality::Finalized,
+        evidence: RawEvidence::Roots,
+        tip_wei: 0,
+        price_max_wei: PRICE_MAX_WEI,
+        gas_max: 1_000_000,
+        call_timeout: Duration::from_secs(5),
     }
 }
 

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it must")]
 #![allow(dead_code, reason = "the support serves several targets")]
 
-#[path = "support/cluster.rs"]
+mod rebase;
+mod simple;
+#[path = "../support/cluster.rs"]
 mod support;
 
 use alloy_primitives::{Address, B256, Bytes, U256, address, b256, keccak256};
@@ -30,11 +32,18 @@ const SOURCE: B256 = b256!("afa90c317deacd3d68f330a30f96e4fa7736e35e8d1426b2e1b2
 struct Contract {
     proxy: Proxy,
     mark: Mark,
+    /// Where the next span ends, if it has more than one block.
+    reach: Option<Mark>,
 }
 
 impl Contract {
     fn new(proxy: Proxy) -> Self {
-        Self { proxy, mark: Mark { height: 10, hash: keccak256([10]), next_trace: U256::ZERO } }
+        Self { proxy, mark: Mark { height: 10, hash: keccak256([10]), next_trace: U256::ZERO }, reach: None }
+    }
+
+    /// The next span ends here.
+    fn next_is(&mut self, reach: Mark) {
+        self.reach = Some(reach);
     }
 
     fn next(&self) -> LogPlace {
@@ -68,11 +77,12 @@ impl Contract {
 
     fn says_to(&mut self, cluster: &mut Cluster, to_parties: &[u16], said: Vec<Said>) {
         let at = self.next();
-        let to = Mark { height: at.height, hash: at.block, next_trace: self.mark.next_trace };
-        let span = Span { from: self.mark, to, source: SOURCE, said };
+        let next = Mark { height: at.height, hash: at.block, next_trace: self.mark.next_trace };
+        let to = self.reach.take().unwrap_or(next);
+        let span = Span { from: self.mark, to, source: Some(SOURCE), said };
         self.mark = to;
         let chain = contract::chain_of(self.proxy.chain);
-        let news = ContractNews::Final { height: Height(at.height), hash: at.block.0 };
+        let news = ContractNews::Final { height: Height(to.height), hash: to.hash.0 };
         for party in to_parties.iter().copied().map(PartyIndex::new) {
             cluster.tell(party, Event::Contract(chain.clone(), news.clone()));
             cluster.tell(party, Event::Contract(chain.clone(), ContractNews::Span(Box::new(span.clone()))));
@@ -117,7 +127,7 @@ fn a_key_and_a_hash_are_answered_and_admitted_by_the_controller_key() {
         let decree = key.decree().unwrap();
         let public = one(&cluster, &decree, 3);
         assert_ne!(public, controller, "the controller key is nobody's wallet");
-        let told = key.told(&public, None).unwrap();
+        let told = key.told(&public, &[]).unwrap();
         let form = one(&cluster, &contract::authorisation_of(&decree), 3);
         assert_eq!(authoriser(&told, &form).to_sec1_bytes().as_ref(), controller.as_slice());
         contract.says(
@@ -138,12 +148,13 @@ fn a_key_and_a_hash_are_answered_and_admitted_by_the_controller_key() {
             RecoveryId::from_byte(signature[64]).unwrap(),
         );
         assert_eq!(by.unwrap().to_sec1_bytes().as_ref(), public.as_slice());
-        let told = hash.told(&signature, Some(B256::from(payload))).unwrap();
+        let told = hash.told(&signature, &payload).unwrap();
         let form = one(&cluster, &contract::authorisation_of(&decree), 3);
         assert_eq!(authoriser(&told, &form).to_sec1_bytes().as_ref(), controller.as_slice());
         let key = VerifyingKey::from_sec1_bytes(&controller).unwrap();
         assert!(authorisation::canonical(&form, told.digest(SOURCE), &key).is_ok());
-        contract.says(&mut cluster, vec![Said::Answered(kind.coin(), signature)]);
+        contract
+            .says(&mut cluster, vec![Said::Answered { trace: kind.coin(), signature, meta_data: payload.to_vec() }]);
         for decree in [&decree, &contract::authorisation_of(&decree)] {
             assert_eq!(record(&cluster, 1, decree).unwrap().state, State::Settled);
         }
@@ -273,7 +284,7 @@ fn a_party_that_reads_late_learns_the_key_and_signs_with_it() {
     let (after, hash) = (contract.mark, contract.hash(WalletKind::Evm, 0, &[3; 32]));
     // The third party reads all of it in one span that ends after the answer.
     contract.mark = Mark { hash: after.hash, ..after };
-    let span = Span { from: before, to: after, source: SOURCE, said: vec![Said::Asked(key, false), filled] };
+    let span = Span { from: before, to: after, source: Some(SOURCE), said: vec![Said::Asked(key, false), filled] };
     cluster.tell(PartyIndex::new(2), Event::Contract(chain(), ContractNews::Span(Box::new(span))));
     cluster.settle();
     assert_eq!(one(&cluster, &decree, 3), public);
@@ -337,7 +348,7 @@ fn a_contract_that_closes_while_a_request_is_open_stops_it_until_it_opens() {
     let span = Span {
         from: contract.mark,
         to: Mark { height: at.height, hash: at.block, next_trace: U256::ZERO },
-        source: SOURCE,
+        source: Some(SOURCE),
         said: vec![Said::Asked(key, true)],
     };
     // Both in one go: the request has only begun when the chain is found to have taken a final block back.
