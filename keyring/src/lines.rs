@@ -81,7 +81,13 @@ impl Lines {
         self.0.iter().filter_map(|(name, line)| Some((name, line.flight.as_ref()?)))
     }
 
-    /// Whether a request waits whose contract gave it this number.
+    /// Whether anybody stands in this line.
+    #[must_use]
+    pub fn is_waited_for(&self, line: &LineName) -> bool {
+        self.0.get(line).is_some_and(|line| !line.waiting.is_empty())
+    }
+
+    /// The request in line to which its contract gave this number.
     pub fn waits(&self, number: u64) -> Option<&DecreeId> {
         self.0.values().flat_map(|line| &line.waiting).find(|decree| decree.request == number)
     }

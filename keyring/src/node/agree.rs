@@ -178,13 +178,14 @@ impl Node {
         acts.extend(act(&mut live, &view, self));
         self.gap = faded(self.gap, live.decree.gap());
         let has_key = id.kind.names_a_key() && acts.iter().any(|act| matches!(act, Act::Decided));
-        self.perform(id, &mut live, acts);
+        // First: what follows from a decision reads the record, and may be another decision that peers told of early.
         if let Some(record) = live.decree.take_record() {
             match record.encode() {
                 Ok(bytes) => self.write([Entry::put(Table::Decree, id.to_bytes(), bytes)]),
                 Err(error) => self.note(Level::Alarm, Some(id), format!("decree record cannot be encoded: {error}")),
             }
         }
+        self.perform(id, &mut live, acts);
         if live.request.state != before {
             self.write_request(id, &live);
         }

@@ -23,8 +23,12 @@ use crate::message::{Packet, Statement};
 use crate::request::{Event, RequestRecord};
 use crate::store::{Entry, Table};
 
-/// How often a destination is read for a transaction that is to be completed, or that is in flight.
-const LOOK_EVERY_MS: Millis = 5_000;
+/// How soon a destination is read again for a transaction that is to be completed, or that is in flight.
+const LOOK_AGAIN_MS: Millis = 5_000;
+/// The pause doubles up to this one while somebody waits for it: a destination may be down for long.
+const WAITING_MS_MAX: Millis = 20_000;
+/// And up to this one while nobody does: a transaction may never be sent.
+const FLYING_MS_MAX: Millis = 160_000;
 /// Final blocks by which the named one may be older than the newest that this party sees.
 const AGE_BLOCKS_MAX: u64 = 32;
 /// Blocks of a destination that are remembered for one decree.
@@ -56,6 +60,7 @@ pub struct DestinationLook {
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     asked_at: Option<Millis>,
+    asked_times: u32,
     newest: Option<B256>,
     seen: BTreeMap<B256, DestinationLook>,
     /// A proposal that waits until the block that it names is read.
@@ -71,8 +76,14 @@ impl DestinationLook {
 }
 
 impl Looks {
-    fn is_due(&self, now: Millis) -> bool {
-        self.asked_at.is_none_or(|asked| now >= asked.saturating_add(LOOK_EVERY_MS))
+    fn is_due(&self, now: Millis, pause_max: Millis) -> bool {
+        let doubled = LOOK_AGAIN_MS.saturating_mul(1 << self.asked_times.saturating_sub(1).min(10));
+        self.asked_at.is_none_or(|asked| now >= asked.saturating_add(doubled.min(pause_max)))
+    }
+
+    const fn asks(&mut self, now: Millis) {
+        self.asked_at = Some(now);
+        self.asked_times = self.asked_times.saturating_add(1);
     }
 
     fn took(&mut self, look: DestinationLook, is_newest: bool) {
@@ -123,7 +134,8 @@ impl Node {
             let wanted: Vec<_> = heads.chain(flights).collect();
             side.looks.retain(|id, _| wanted.iter().any(|(_, wanted)| wanted == id));
             for (line, id) in wanted {
-                if side.looks.entry(id.clone()).or_default().is_due(now) {
+                let pause_max = if side.lines.is_waited_for(&line) { WAITING_MS_MAX } else { FLYING_MS_MAX };
+                if side.looks.entry(id.clone()).or_default().is_due(now, pause_max) {
                     due.push((chain.clone(), line, id));
                 }
             }
@@ -144,7 +156,7 @@ impl Node {
         };
         let now = self.now;
         if let Some(looks) = self.contracts.get_mut(chain).and_then(|side| side.looks.get_mut(id)) {
-            looks.asked_at = Some(now);
+            looks.asks(now);
         }
         self.effects.orders.push(Order::LookAtDestination {
             decree: id.clone(),
@@ -426,6 +438,21 @@ mod tests {
         assert!(!look(10, 3, 10 + AGE_BLOCKS_MAX, 3).is_stale());
         assert!(look(10, 3, 11 + AGE_BLOCKS_MAX, 3).is_stale());
         assert!(look(10, 3, 12, 4).is_stale(), "a transaction of the wallet landed since");
+    }
+
+    #[test]
+    fn what_is_read_in_vain_is_read_less_and_less_often_and_never_given_up() {
+        let (mut looks, mut now, mut pauses) = (Looks::default(), 0, Vec::new());
+        for _ in 0..12 {
+            let begun = now;
+            while !looks.is_due(now, FLYING_MS_MAX) {
+                now += 1_000;
+            }
+            pauses.push(now - begun);
+            looks.asks(now);
+        }
+        assert_eq!(pauses[..4], [0, 5_000, 10_000, 20_000]);
+        assert_eq!(pauses.last(), Some(&FLYING_MS_MAX));
     }
 
     #[test]

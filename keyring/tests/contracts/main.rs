@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it must")]
 #![allow(dead_code, reason = "the support serves several targets")]
 
+mod crashes;
 mod rebase;
 mod simple;
 #[path = "../support/cluster.rs"]
@@ -34,11 +35,18 @@ struct Contract {
     mark: Mark,
     /// Where the next span ends, if it has more than one block.
     reach: Option<Mark>,
+    /// Everything that was said.
+    told: Vec<Span>,
 }
 
 impl Contract {
     fn new(proxy: Proxy) -> Self {
-        Self { proxy, mark: Mark { height: 10, hash: keccak256([10]), next_trace: U256::ZERO }, reach: None }
+        Self {
+            proxy,
+            mark: Mark { height: 10, hash: keccak256([10]), next_trace: U256::ZERO },
+            reach: None,
+            told: Vec::new(),
+        }
     }
 
     /// The next span ends here.
@@ -81,6 +89,7 @@ impl Contract {
         let to = self.reach.take().unwrap_or(next);
         let span = Span { from: self.mark, to, source: Some(SOURCE), said };
         self.mark = to;
+        self.told.push(span.clone());
         let chain = contract::chain_of(self.proxy.chain);
         let news = ContractNews::Final { height: Height(to.height), hash: to.hash.0 };
         for party in to_parties.iter().copied().map(PartyIndex::new) {

@@ -19,7 +19,7 @@ sol! { function transaction(string to, uint256 value, bytes data); }
 const RECIPIENT: Address = address!("3CA69dc0824fF36B545ddB1b5e4bf13B17905421");
 
 /// A contract whose first wallet has a key, and what that key is.
-fn scene(need: u16, of: u16) -> (Cluster, Contract, Vec<u8>) {
+pub(super) fn scene(need: u16, of: u16) -> (Cluster, Contract, Vec<u8>) {
     let mut cluster = Cluster::with(need, of, &[PROXY]);
     let mut contract = Contract::new(PROXY);
     let key = contract.key(WalletKind::Evm, 0);
@@ -44,14 +44,14 @@ fn simple(contract: &Contract, trace: u64, destination: u64) -> Asked {
     }))
 }
 
-fn asks(cluster: &mut Cluster, contract: &mut Contract, trace: u64) -> DecreeId {
+pub(super) fn asks(cluster: &mut Cluster, contract: &mut Contract, trace: u64) -> DecreeId {
     let asked = simple(contract, trace, DESTINATION);
     contract.says(cluster, vec![Said::Asked(asked.clone(), true)]);
     asked.decree().unwrap()
 }
 
 /// The completed transaction that all who know it agree on.
-fn completed(cluster: &Cluster, decree: &DecreeId, knowing: usize) -> LegacyTransaction {
+pub(super) fn completed(cluster: &Cluster, decree: &DecreeId, knowing: usize) -> LegacyTransaction {
     LegacyTransaction::decode(&one(cluster, &contract::completion_of(decree), knowing)).unwrap()
 }
 

@@ -12,7 +12,7 @@ use keyring::agreement::Audience;
 use keyring::committee::Committee;
 use keyring::decree::{DecreeId, Kind};
 use keyring::identity::NodeIdentity;
-use keyring::lease::{Life, Process};
+use keyring::lease::{Held, Life, Process};
 use keyring::message::{Envelope, Packet};
 use keyring::node::{
     BlockName, ChainNews, ChainSetup, ContractNews, ContractSetup, DestinationLook, Effects, Event, Node, Order,
@@ -21,7 +21,7 @@ use keyring::node::{
 use keyring::outbox::{Order as PenOrder, Pen};
 use keyring::runs::{AnyRun, Workshop};
 use keyring::sender::Settings;
-use keyring::store::{MemoryStore, Store, Table};
+use keyring::store::{MemoryStore, Store, StoreError, Table};
 use mpc_core::{KeyShare, PartyIndex, Recipient, SessionId, Step, Suite, Threshold, Transparent};
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
@@ -78,6 +78,7 @@ fn contract_setup(proxy: Proxy) -> ContractSetup {
 
 pub(crate) struct Party {
     pub(crate) node: Node,
+    instance: u64,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) identity: NodeIdentity,
     workshop: Workshop,
@@ -92,6 +93,10 @@ enum Mail {
 
 pub(crate) struct Cluster {
     pub(crate) parties: Vec<Party>,
+    committee: Arc<Committee>,
+    contracts: Vec<Proxy>,
+    /// How often a process has died and come back.
+    pub(crate) restarts: usize,
     down: Vec<PartyIndex>,
     queue: VecDeque<(PartyIndex, Mail)>,
     pub(crate) now: u64,
@@ -100,7 +105,68 @@ pub(crate) struct Cluster {
     pub(crate) destination: Vec<Vec<(BlockName, Surroundings)>>,
 }
 
+impl Party {
+    /// A process begins with what its disk remembers.
+    fn begin(
+        me: PartyIndex,
+        identity: NodeIdentity,
+        store: Arc<MemoryStore>,
+        committee: &Arc<Committee>,
+        contracts: &[Proxy],
+        now: u64,
+    ) -> Self {
+        let boot = store.raise_boot().unwrap();
+        let instance = boot << 16 | u64::from(me.get());
+        let setup = Setup {
+            me,
+            process: Process { life: Life { incarnation: 0, boot }, instance },
+            committee: committee.clone(),
+            keys_per_lane: BTreeMap::from([(Suite::Secp256k1, 1), (Suite::Ed25519, 1)]),
+            slots: 1,
+            live_max: 64,
+            contracts: contracts.iter().map(|proxy| contract_setup(*proxy)).collect(),
+            destinations: BTreeMap::from([(DESTINATION, CAPS)]),
+            chains: vec![ChainSetup {
+                chain: CHAIN.to_owned(),
+                keyring: KEYRING.to_owned(),
+                reserved: vec![],
+                endpoints: 1,
+                pen: Arc::new(SilentPen(format!("party{me}"))),
+            }],
+        };
+        let node = Node::recover(setup, store.clone(), now).unwrap();
+        let workshop = Workshop {
+            me,
+            threshold: committee.threshold(),
+            store: store.clone(),
+            engine: Arc::new(Transparent),
+            primes: Box::new(move || Some(mpc_core::testing::primes_for(&Transparent, me))),
+        };
+        Self { node, instance, store, identity, workshop, runs: BTreeMap::new(), early: BTreeMap::new() }
+    }
+}
+
 impl Cluster {
+    /// A process that died begins again, from what reached its disk. Its links come up anew.
+    fn restart(&mut self, party: PartyIndex) {
+        self.restarts += 1;
+        let place = usize::from(party.get());
+        let seed = u64::from(party.get());
+        let store = Arc::new(MemoryStore::open(self.parties[place].store.snapshot(), seed).unwrap());
+        let identity = NodeIdentity::from_seed(&Zeroizing::new([party.get() as u8 + 1; 32]));
+        self.queue.retain(|(to, _)| *to != party);
+        self.parties[place] = Party::begin(party, identity, store, &self.committee, &self.contracts, self.now);
+        self.tell(party, Event::Primes(true));
+        let others: Vec<_> =
+            (0..self.parties.len() as u16).map(PartyIndex::new).filter(|other| *other != party).collect();
+        for other in others {
+            self.tell(other, Event::LinkDown(party));
+            self.tell(other, Event::LinkUp(party, 1));
+            self.tell(party, Event::LinkUp(other, 1));
+        }
+        self.perform(party);
+    }
+
     pub(crate) fn of(need: u16, of: u16) -> Self {
         Self::with(need, of, &[])
     }
@@ -123,39 +189,16 @@ impl Cluster {
             .collect();
         let committee = Arc::new(Committee::new(1, threshold, keys).unwrap());
         let parties = identities.into_iter().zip(0..of).map(|(identity, i)| {
-            let me = PartyIndex::new(i);
             let store = Arc::new(MemoryStore::new(u64::from(i)));
-            let setup = Setup {
-                me,
-                process: Process { life: Life { incarnation: 0, boot: 1 }, instance: u64::from(i) },
-                committee: committee.clone(),
-                keys_per_lane: BTreeMap::from([(Suite::Secp256k1, 1), (Suite::Ed25519, 1)]),
-                slots: 1,
-                live_max: 64,
-                contracts: contracts.iter().map(|proxy| contract_setup(*proxy)).collect(),
-                destinations: BTreeMap::from([(DESTINATION, CAPS)]),
-                chains: vec![ChainSetup {
-                    chain: CHAIN.to_owned(),
-                    keyring: KEYRING.to_owned(),
-                    reserved: vec![],
-                    endpoints: 1,
-                    pen: Arc::new(SilentPen(format!("party{i}"))),
-                }],
-            };
-            let node = Node::recover(setup, store.clone(), 0).unwrap();
-            let workshop = Workshop {
-                me,
-                threshold,
-                store: store.clone(),
-                engine: Arc::new(Transparent),
-                primes: Box::new(move || Some(mpc_core::testing::primes_for(&Transparent, me))),
-            };
-            Party { node, store, identity, workshop, runs: BTreeMap::new(), early: BTreeMap::new() }
+            Party::begin(PartyIndex::new(i), identity, store, &committee, contracts, 0)
         });
         let parties = parties.collect();
         let rng = ChaCha20Rng::seed_from_u64(7);
         let mut cluster = Self {
             parties,
+            committee: committee.clone(),
+            contracts: contracts.to_vec(),
+            restarts: 0,
             down: vec![],
             queue: VecDeque::new(),
             now: 0,
@@ -214,20 +257,18 @@ impl Cluster {
     fn perform(&mut self, at: PartyIndex) {
         let party = &mut self.parties[usize::from(at.get())];
         let Effects { entries, orders } = party.node.take_effects();
-        let head = party.store.append(&entries).unwrap();
+        let head = match party.store.append(&entries) {
+            Ok(head) => head,
+            Err(StoreError::Crashed) => return self.restart(at),
+            Err(error) => panic!("{error}"),
+        };
         party.node.committed();
         for order in orders {
             let party = &mut self.parties[usize::from(at.get())];
             match order {
                 Order::Say { to, content, attachment } => {
-                    let envelope = Envelope::sign(
-                        &party.identity,
-                        1,
-                        (at, u64::from(at.get())),
-                        content,
-                        head.position,
-                        head.hash,
-                    );
+                    let envelope =
+                        Envelope::sign(&party.identity, 1, (at, party.instance), content, head.position, head.hash);
                     let packet = Packet { envelope, attachment: *attachment };
                     for i in (0..self.parties.len()).map(|i| PartyIndex::new(i as u16)) {
                         if to == Audience::All || to == Audience::One(i) {
@@ -260,8 +301,11 @@ impl Cluster {
                     let news = ContractNews::Destination { decree: decree.clone(), at: block, said };
                     self.tell(at, Event::Contract(decree.chain, news));
                 }
-                Order::ShowJournal { .. }
-                | Order::ReadTogether(..)
+                Order::ShowJournal { peer, nonce, position } => {
+                    let held = party.store.hash_at(position).unwrap().map(|hash| Held { position, hash });
+                    self.tell(at, Event::Journal { peer, nonce, held });
+                }
+                Order::ReadTogether(..)
                 | Order::Confirm(..)
                 | Order::Explain(..)
                 | Order::Examine { .. }
