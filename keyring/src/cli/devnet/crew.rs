@@ -116,7 +116,7 @@ impl Crew {
     pub(super) async fn wait_until_ready(
         &mut self,
         patience: Duration,
-        screen: &mut Console,
+        board: &Console,
     ) -> Result<(), super::DevnetError> {
         let begun = Instant::now();
         for member in &mut self.members {
@@ -129,12 +129,12 @@ impl Crew {
                     return Err(CrewError::NotReady { name, waited: begun.elapsed(), reason, log }.into());
                 }
                 if reason != said {
-                    screen.note(&format!("{:<10} waits: {reason}", member.name))?;
+                    board.note(&format!("{:<10} waits: {reason}", member.name))?;
                     said = reason;
                 }
                 tokio::time::sleep(PAUSE).await;
             }
-            screen.note(&format!("{:<10} ready after {} ms", member.name, begun.elapsed().as_millis()))?;
+            board.note(&format!("{:<10} ready after {} ms", member.name, begun.elapsed().as_millis()))?;
         }
         Ok(())
     }
