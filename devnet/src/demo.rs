@@ -12,10 +12,11 @@
 //! | `order` | what is asked for, and the verdict on what came back |
 //! | `transfer` | transactions of other chains, one file per chain |
 //! | `address`, `proof` | addresses and signatures, by other people's code |
-//! | `report`, `screen` | what became of each request; how that is shown |
+//! | `report`, `board`, `screen` | what became of each request; the table of all; how it is shown |
 
 mod address;
 mod admin;
+mod board;
 mod customer;
 mod genesis;
 mod order;
@@ -27,12 +28,14 @@ mod transfer;
 mod user;
 
 pub use admin::{Admin, NewKeyring};
+pub use board::Board;
+pub(crate) use board::RowId;
 pub use customer::Customer;
 pub use genesis::genesis;
 pub use order::UserKey;
 pub use proof::Unverified;
 pub use report::{Latency, Row, State, Summary};
-pub use screen::{Screen, Style};
+pub use screen::Style;
 pub use transfer::BitcoinTransfer;
 pub use user::User;
 
@@ -40,7 +43,7 @@ use chain_client::proto::zrchain::treasury::query_client::QueryClient;
 use chain_client::{ChainId, Endpoint, Height, ReadError, Settings, ZrChain};
 use tonic::transport::Channel;
 
-/// Why the demo cannot go on. A request that ends badly is none of these: it stands in the [`Summary`].
+/// Why the demo cannot go on. A request that ends badly is none of these: it stands on the [`Board`].
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// The chain cannot be read.

@@ -10,7 +10,7 @@ use chain_client::{
     Ask, ChainId, Charge, Endpoint, Hint, KeyType, LowWater, PartyAccount, Question, Request, RequestId, Settings,
     ZrChain,
 };
-use devnet::demo::{Admin, Screen, Style, Summary, User, genesis};
+use devnet::demo::{Admin, Board, Style, Summary, User, genesis};
 use devnet::server::{Devnet, Options};
 use ed25519_dalek::Signer as _;
 use k256::ecdsa::signature::hazmat::PrehashSigner as _;
@@ -142,11 +142,11 @@ async fn play(style: Style, change: impl Fn(&mut StandIn)) -> (Summary, String) 
         tasks.spawn(party.serve());
     }
     let mut printed = Vec::new();
-    let mut screen = Screen::new(&mut printed, style);
+    let board = Board::new(&mut printed, style);
     let mut user = User::connect(&grpc, CHAIN, &keyring, user).await.expect("signs in");
-    let played = tokio::time::timeout(PATIENCE, user.make_requests(&mut screen)).await.expect("in time");
-    let summary = played.expect("plays");
-    screen.summary(&summary).expect("written");
+    let played = tokio::time::timeout(PATIENCE, user.make_requests(&board)).await.expect("in time");
+    played.expect("plays");
+    let summary = board.summary().expect("written");
     tasks.shutdown().await;
     devnet.stop().await;
     (summary, String::from_utf8(printed).expect("text"))

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chain_client::{RequestId, Status};
 use customer::Customer;
-use devnet::demo::{Screen, Style, User};
+use devnet::demo::{Board, Style, User};
 use fleet::Fleet;
 use ground::{CHAIN, user};
 use keyring::lease::Restraint;
@@ -42,9 +42,9 @@ async fn three_daemons_make_their_stock_and_answer_every_kind_of_request() {
     let fleet = Fleet::start(2, 3, BLOCK, 240, false).await;
     fleet.until("auxiliary data and shelf", |node| node.has_auxiliary() && node.free_keys().count() >= 12).await;
     let mut user = User::connect(&fleet.url, CHAIN, &fleet.keyring, user()).await.unwrap();
-    let mut screen = Screen::new(std::io::stderr(), Style::Lines);
-    let summary = user.make_requests(&mut screen).await.unwrap();
-    screen.summary(&summary).unwrap();
+    let board = Board::new(std::io::stderr(), Style::Lines);
+    user.make_requests(&board).await.unwrap();
+    let summary = board.summary().unwrap();
     assert!(summary.is_success(), "{summary:?}");
     fleet.stop().await;
 }

@@ -12,7 +12,7 @@ use chain_client::{
     ChainId, Endpoint, EndpointError, KeyType, PartyAccount, ReadError, Request, RequestId, Settings, Status, ZrChain,
 };
 use clap::{Parser, Subcommand, ValueEnum};
-use devnet::demo::{Admin, Customer, DemoError, NewKeyring, Screen, Style, User};
+use devnet::demo::{Admin, Board, Customer, DemoError, NewKeyring, Style, User};
 use url::Url;
 
 /// How often a request that is waited for is looked at, and how many times.
@@ -232,12 +232,11 @@ impl CommandLine {
             (false, true) => Style::Live,
             (false, false) => Style::Lines,
         };
-        let mut screen = Screen::new(std::io::stdout(), style);
+        let board = Board::new(std::io::stdout(), style);
         let mut user = User::connect(self.grpc(), &self.chain_id, keyring, self.account()?).await?;
-        screen.note(&format!("workspace {}", user.workspace()))?;
-        let summary = user.make_requests(&mut screen).await?;
-        screen.summary(&summary)?;
-        Ok(summary.is_success())
+        board.note(&format!("workspace {}", user.workspace()))?;
+        user.make_requests(&board).await?;
+        Ok(board.summary()?.is_success())
     }
 
     async fn request(&self, name: &str, wait: bool) -> Result<Request, WalletError> {

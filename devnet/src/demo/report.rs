@@ -36,7 +36,9 @@ pub enum State {
 pub struct Row {
     /// What it is.
     pub name: String,
-    /// The chain's name for it.
+    /// The chain that carries it.
+    pub chain: String,
+    /// That chain's name for it.
     pub request: String,
     #[serde(skip)]
     is_key: bool,
@@ -85,15 +87,16 @@ pub struct Summary {
 
 impl Row {
     /// A request that stands in a block.
-    pub(crate) fn new(name: String, request: RequestId, items: usize, made: &Block) -> Self {
+    pub(crate) fn new(chain: String, name: String, request: RequestId, items: usize, made: &Block) -> Self {
         let is_key = request.kind == RequestKind::Key;
-        Self { items, ..Self::of_event(name, request.to_string(), is_key, made) }
+        Self { items, ..Self::of_event(chain, name, request.to_string(), is_key, made) }
     }
 
     /// A request that an event of a contract made.
-    pub(crate) const fn of_event(name: String, request: String, is_key: bool, made: &Block) -> Self {
+    pub(crate) const fn of_event(chain: String, name: String, request: String, is_key: bool, made: &Block) -> Self {
         Self {
             name,
+            chain,
             request,
             is_key,
             items: 1,
@@ -198,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_latency_is_counted_from_the_requests_block_to_its_last_answers() {
-        let mut row = Row::new("a key".to_owned(), RequestId::key(1), 1, &block(10));
+        let mut row = Row::new("zenrock".to_owned(), "a key".to_owned(), RequestId::key(1), 1, &block(10));
         assert!(row.note(State::Partial { answers: 1 }, &block(12)));
         assert!(!row.note(State::Partial { answers: 1 }, &block(13)));
         assert_eq!(row.latency_ms, None);
@@ -209,7 +212,8 @@ mod tests {
     #[test]
     fn one_open_or_wrong_request_spoils_the_success() {
         let row = |number, state: State| {
-            let mut row = Row::new("a signature".to_owned(), RequestId::signature(number), 1, &block(1));
+            let mut row =
+                Row::new("zenrock".to_owned(), "a signature".to_owned(), RequestId::signature(number), 1, &block(1));
             row.note(state, &block(1 + number));
             row
         };

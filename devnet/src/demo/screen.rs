@@ -2,9 +2,10 @@
 //!
 //! Refuses to know where the facts come from. All output of the demo goes through here, into any writer.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, presets};
 use crossterm::{cursor, queue, terminal};
 use serde::Serialize;
 
@@ -21,8 +22,16 @@ pub enum Style {
     Json,
 }
 
+/// What there is to show.
+pub(crate) struct Table<'a> {
+    /// All requests, in the order in which they were made.
+    pub(crate) rows: &'a [Row],
+    /// The newest block of each chain that has some.
+    pub(crate) heads: &'a BTreeMap<String, u64>,
+}
+
 /// See the module.
-pub struct Screen<W> {
+pub(crate) struct Screen<W> {
     out: W,
     style: Style,
     /// Lines of the table that stands there now.
@@ -36,6 +45,7 @@ enum Event<'a> {
         text: &'a str,
     },
     Block {
+        chain: &'a str,
         height: u64,
     },
     Request {
@@ -52,41 +62,46 @@ enum Event<'a> {
 
 impl<W: Write> Screen<W> {
     /// Writes to `out`.
-    pub const fn new(out: W, style: Style) -> Self {
+    pub(crate) const fn new(out: W, style: Style) -> Self {
         Self { out, style, drawn: 0 }
     }
 
-    /// Says one thing that stays.
+    /// Says one thing that stays. The table, if there is one, goes on below it.
     ///
     /// # Errors
     /// The writer's.
-    pub fn note(&mut self, text: &str) -> io::Result<()> {
-        match self.style {
-            Style::Json => self.json(&Event::Note { text }),
-            Style::Live | Style::Lines => {
-                // What is drawn stays above; the next table begins below the note.
-                self.drawn = 0;
-                writeln!(self.out, "{text}")?;
-                self.out.flush()
-            }
+    pub(crate) fn note(&mut self, text: &str, table: &Table<'_>) -> io::Result<()> {
+        if self.style == Style::Json {
+            return self.json(&Event::Note { text });
         }
+        let stood = self.drawn > 0;
+        self.erase()?;
+        writeln!(self.out, "{text}")?;
+        if stood {
+            self.draw(table)?;
+        }
+        self.out.flush()
     }
 
     /// Shows the requests after a block; `changed` are the places of those that moved in it.
     ///
     /// # Errors
     /// The writer's.
-    pub fn show(&mut self, height: u64, rows: &[Row], changed: &[usize]) -> io::Result<()> {
-        let moved = changed.iter().filter_map(|&place| rows.get(place));
+    pub(crate) fn show(&mut self, height: u64, table: &Table<'_>, changed: &[usize]) -> io::Result<()> {
+        let moved = changed.iter().filter_map(|&place| table.rows.get(place));
         match self.style {
-            Style::Live => self.draw(height, rows)?,
+            Style::Live => {
+                self.erase()?;
+                self.draw(table)?;
+            }
             Style::Lines => {
                 for row in moved {
                     let latency = row.latency_ms.map(|ms| format!(" after {ms} ms")).unwrap_or_default();
-                    let (request, standing) = (&row.request, row.standing());
-                    writeln!(self.out, "block {height:>5}  {request:<13} {:<36} {standing}{latency}", row.name)?;
+                    let Row { chain, request, name, .. } = row;
+                    let standing = row.standing();
+                    writeln!(self.out, "{chain:<12} block {height:>5}  {request:<13} {name:<36} {standing}{latency}")?;
                     if !row.remark().is_empty() {
-                        writeln!(self.out, "{:>27}{}", "", row.remark())?;
+                        writeln!(self.out, "{:>26}{}", "", row.remark())?;
                     }
                 }
             }
@@ -99,21 +114,21 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// Shows that the chain goes on, when there is nothing else to show.
+    /// Shows that a chain goes on, when there is nothing else to show.
     ///
     /// # Errors
     /// The writer's.
-    pub fn tick(&mut self, height: u64, open: usize) -> io::Result<()> {
+    pub(crate) fn tick(&mut self, chain: &str, height: u64, open: usize) -> io::Result<()> {
         match self.style {
             Style::Live => {
                 self.erase()?;
-                writeln!(self.out, "block {height}, {open} open requests (Ctrl-C ends everything)")?;
+                writeln!(self.out, "{chain}: block {height}, {open} open requests (Ctrl-C ends everything)")?;
                 self.drawn = 1;
                 self.out.flush()
             }
             // A log or a program wants news only.
             Style::Lines => Ok(()),
-            Style::Json => self.json(&Event::Block { height }),
+            Style::Json => self.json(&Event::Block { chain, height }),
         }
     }
 
@@ -121,7 +136,7 @@ impl<W: Write> Screen<W> {
     ///
     /// # Errors
     /// The writer's.
-    pub fn summary(&mut self, summary: &Summary) -> io::Result<()> {
+    pub(crate) fn summary(&mut self, summary: &Summary) -> io::Result<()> {
         if self.style == Style::Json {
             return self.json(&Event::Summary { success: summary.is_success(), summary });
         }
@@ -139,29 +154,21 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    fn draw(&mut self, height: u64, rows: &[Row]) -> io::Result<()> {
-        self.erase()?;
-        let mut table = Table::new();
+    /// Chain by chain: its newest block, and its requests below.
+    fn draw(&mut self, shown: &Table<'_>) -> io::Result<()> {
+        let mut table = comfy_table::Table::new();
         // Wrapped to the terminal's width by the table itself, so that the lines can be counted.
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["request", "what", "state", "blocks", "ms"]);
-        for row in rows {
-            let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
-            let state = Cell::new(row.standing()).fg(match row.state {
-                State::Pending => Color::Reset,
-                State::Partial { .. } => Color::Yellow,
-                State::Verified { .. } => Color::Green,
-                State::Unverified { .. } | State::Rejected { .. } => Color::Red,
-            });
-            table.add_row([
-                Cell::new(&row.request),
-                Cell::new(&row.name),
-                state,
-                Cell::new(number(row.blocks)),
-                Cell::new(number(row.latency_ms)),
-            ]);
+        for (chain, height) in shown.heads {
+            table.add_row(
+                [chain, &format!("block {height}")].map(|text| Cell::new(text).add_attribute(Attribute::Bold)),
+            );
+            for row in shown.rows.iter().filter(|row| row.chain == *chain) {
+                table.add_row(cells(row));
+            }
         }
-        let text = format!("{table}\nblock {height}\n");
+        let text = format!("{table}\n");
         self.drawn = u16::try_from(text.lines().count()).unwrap_or(u16::MAX);
         self.out.write_all(text.as_bytes())
     }
@@ -182,6 +189,25 @@ impl<W: Write> Screen<W> {
     }
 }
 
+fn cells(row: &Row) -> [Cell; 5] {
+    let number = |value: Option<u64>| Cell::new(value.map(|value| value.to_string()).unwrap_or_default());
+    let state = Cell::new(row.standing()).fg(match row.state {
+        State::Pending => Color::Reset,
+        State::Partial { .. } => Color::Yellow,
+        State::Verified { .. } => Color::Green,
+        State::Unverified { .. } | State::Rejected { .. } => Color::Red,
+    });
+    [Cell::new(&row.request), Cell::new(&row.name), state, number(row.blocks), number(row.latency_ms)]
+}
+
+#[cfg(test)]
+impl<W> Screen<W> {
+    /// What was written to.
+    pub(crate) fn into_inner(self) -> W {
+        self.out
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +215,7 @@ mod tests {
 
     fn row() -> Row {
         let made = Block { height: Height(7), hash: [0; 32], time_unix_ms: 7_000 };
-        let mut row = Row::new("ecdsa key".to_owned(), RequestId::key(1), 1, &made);
+        let mut row = Row::new("zenrock".to_owned(), "ecdsa key".to_owned(), RequestId::key(1), 1, &made);
         let at = Block { height: Height(9), hash: [0; 32], time_unix_ms: 9_000 };
         row.note(State::Verified { proof: "public key 02…".to_owned() }, &at);
         row
@@ -199,9 +225,11 @@ mod tests {
         let mut bytes = Vec::new();
         let mut screen = Screen::new(&mut bytes, style);
         let rows = [row()];
-        screen.note("begun").expect("written");
-        screen.show(9, &rows, &[0]).expect("written");
-        screen.show(10, &rows, &[]).expect("written");
+        let heads = BTreeMap::from([("zenrock".to_owned(), 9)]);
+        let table = Table { rows: &rows, heads: &heads };
+        screen.note("begun", &table).expect("written");
+        screen.show(9, &table, &[0]).expect("written");
+        screen.show(10, &table, &[]).expect("written");
         screen.summary(&Summary::of(&rows)).expect("written");
         String::from_utf8(bytes).expect("text")
     }
@@ -212,7 +240,7 @@ mod tests {
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("json")).collect();
         assert_eq!(lines.len(), 3, "nothing is said of a block in which nothing moved");
-        assert_eq!(lines[1]["request"], "key-1");
+        assert_eq!((&lines[1]["chain"], &lines[1]["request"]), (&"zenrock".into(), &"key-1".into()));
         assert_eq!(lines[1]["state"], "verified");
         assert_eq!(lines[1]["latency_ms"], 2_000);
         assert_eq!(lines[2]["success"], true);
@@ -222,7 +250,7 @@ mod tests {
     fn a_log_gets_plain_lines() {
         let text = shown(Style::Lines);
         assert!(!text.contains('\u{1b}'), "no control codes");
-        assert!(text.contains("key-1") && text.contains("after 2000 ms"));
+        assert!(text.contains("zenrock") && text.contains("key-1") && text.contains("after 2000 ms"));
     }
 
     #[test]

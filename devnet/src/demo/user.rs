@@ -16,9 +16,9 @@ use chain_client::{Ask, Block, Height, KeyType, LowWater, PartyAccount, Request,
 use sha2::{Digest as _, Sha256};
 use tonic::transport::Channel;
 
+use super::board::{Board, RowId};
 use super::order::{self, Evidence, Filed, Order, Shown, UserKey};
-use super::report::{Row, State, Summary};
-use super::screen::Screen;
+use super::report::{Row, State};
 use super::sender::{Letter, Sender, offer, receipt};
 use super::transfer::{BitcoinTransfer, EvmTransfer, NativeTransfer, Place, SolanaTransfer, Transfer};
 use super::{DemoError, address, connect};
@@ -31,9 +31,12 @@ const BLOCK_PATIENCE: Duration = Duration::from_secs(60);
 /// What the native wallet is given, so that it can send something.
 const WALLET_UROCK: u128 = 10_000_000;
 
+/// What was asked, and the row that tells what became of it.
 struct Entry {
     order: Order,
     filed: Filed,
+    made: Height,
+    row: RowId,
 }
 
 /// See the module.
@@ -43,9 +46,7 @@ pub struct User {
     sender: Sender,
     workspace: String,
     keys: BTreeMap<KeyType, UserKey>,
-    /// Side by side: what was asked, and what became of it.
     entries: Vec<Entry>,
-    rows: Vec<Row>,
     seen: Height,
 }
 
@@ -64,8 +65,8 @@ impl User {
         let response = made.first().map(super::sender::Delivery::response::<MsgNewWorkspaceResponse>).transpose()?;
         let workspace = response.map(|made| made.addr).unwrap_or_default();
         let seen = made.first().map_or(Height(0), |made| made.height);
-        let (keys, entries, rows) = Default::default();
-        Ok(Self { chain, treasury, sender, workspace, keys, entries, rows, seen })
+        let (keys, entries) = Default::default();
+        Ok(Self { chain, treasury, sender, workspace, keys, entries, seen })
     }
 
     /// The user's workspace on the chain.
@@ -76,36 +77,35 @@ impl User {
     /// Asks for a key of each type, then for signatures of every kind with them; follows all to their end.
     ///
     /// # Errors
-    /// When the chain cannot be read or stands still. Requests that end badly are no error but stand in the summary.
-    pub async fn make_requests<W: Write>(&mut self, screen: &mut Screen<W>) -> Result<Summary, DemoError> {
+    /// When the chain cannot be read or stands still. Requests that end badly are no error but stand on the board.
+    pub async fn make_requests<W: Write>(&mut self, board: &Board<W>) -> Result<(), DemoError> {
         let orders = [KeyType::EcdsaSecp256k1, KeyType::EddsaEd25519, KeyType::BitcoinSecp256k1].map(Order::Key);
-        self.ask(orders.to_vec()).await?;
-        self.follow(screen).await?;
+        self.ask(orders.to_vec(), board).await?;
+        self.follow(board).await?;
         for key in self.keys.values() {
             for (wallet, address) in &key.wallets {
                 let wallet = wallet.as_str_name().trim_start_matches("WALLET_TYPE_");
                 let (id, key_type) = (key.id, key.key_type.to_string());
-                screen.note(&format!("key {id:<4} {key_type:<8} {wallet:<14} {address}"))?;
+                board.note(&format!("key {id:<4} {key_type:<8} {wallet:<14} {address}"))?;
             }
         }
         let orders = self.signatures().await?;
-        self.ask(orders).await?;
-        self.follow(screen).await?;
-        self.spend(screen).await?;
-        Ok(Summary::of(&self.rows))
+        self.ask(orders, board).await?;
+        self.follow(board).await?;
+        self.spend(board).await
     }
 
     /// Shows the chain's progress for ever.
     ///
     /// # Errors
     /// When the chain cannot be read or stands still.
-    pub async fn watch<W: Write>(&mut self, screen: &mut Screen<W>) -> Result<(), DemoError> {
+    pub async fn watch<W: Write>(&mut self, board: &Board<W>) -> Result<(), DemoError> {
         let mut from = LowWater::default();
         loop {
             let block = self.next_block().await?;
             let scan = self.chain.open_requests(from).await?.value;
             from = scan.low_water;
-            screen.tick(block.height.0, scan.requests.len())?;
+            board.tick(self.chain.id().as_str(), block.height.0, scan.requests.len())?;
         }
     }
 
@@ -147,24 +147,25 @@ impl User {
     }
 
     /// Sends the native transfer that the committee signed: the chain itself executes it.
-    async fn spend<W: Write>(&self, screen: &mut Screen<W>) -> Result<(), DemoError> {
-        for (entry, row) in self.entries.iter().zip(&self.rows) {
+    async fn spend<W: Write>(&self, board: &Board<W>) -> Result<(), DemoError> {
+        for entry in &self.entries {
             let Order::Transfer { transfer: Transfer::Native(transfer), .. } = &entry.order else { continue };
-            if !matches!(row.state, State::Verified { .. }) {
+            if !board.is_verified(entry.row) {
                 continue;
             }
             let Evidence::Signatures(shown) = self.evidence(entry).await? else { continue };
             let Some(signature) = shown.signatures.first() else { continue };
             let signed = transfer.signed(signature)?;
-            offer(&self.chain, &row.name, &signed).await?;
-            let receipt = receipt(&self.chain, &row.name, signed.hash).await?;
-            screen.note(&format!("the chain executed the signed {} in block {}", row.name, receipt.height))?;
+            let name = entry.order.name();
+            offer(&self.chain, &name, &signed).await?;
+            let receipt = receipt(&self.chain, &name, signed.hash).await?;
+            board.note(&format!("the chain executed the signed {name} in block {}", receipt.height))?;
         }
         Ok(())
     }
 
     /// Sends the orders and enters each with its block.
-    async fn ask(&mut self, orders: Vec<Order>) -> Result<(), DemoError> {
+    async fn ask<W: Write>(&mut self, orders: Vec<Order>, board: &Board<W>) -> Result<(), DemoError> {
         let creator = self.sender.address().to_owned();
         let letter = |order: &Order| order.letter(&creator, &self.workspace, self.chain.keyring_address());
         let letters = orders.iter().map(letter).collect::<Result<Vec<_>, _>>()?;
@@ -172,35 +173,40 @@ impl User {
         for (order, delivery) in orders.into_iter().zip(delivered) {
             let filed = order.filed(&delivery)?;
             let made = self.block(delivery.height).await?;
-            self.rows.push(Row::new(order.name(), filed.request, order.items()?, &made));
-            self.entries.push(Entry { order, filed });
+            let chain = self.chain.id().to_string();
+            let row = board.enter(Row::new(chain, order.name(), filed.request, order.items()?, &made));
+            self.entries.push(Entry { order, filed, made: made.height, row });
             self.seen = self.seen.max(Height(made.height.0.saturating_sub(1)));
         }
         Ok(())
     }
 
     /// Looks at every block until all requests are closed.
-    async fn follow<W: Write>(&mut self, screen: &mut Screen<W>) -> Result<(), DemoError> {
-        while self.rows.iter().any(|row| !row.state.is_closed()) {
+    async fn follow<W: Write>(&mut self, board: &Board<W>) -> Result<(), DemoError> {
+        while self.entries.iter().any(|entry| board.is_open(entry.row)) {
             let block = self.next_block().await?;
-            let mut changed = Vec::new();
-            for place in 0..self.rows.len() {
-                if self.look(place, &block).await? {
-                    changed.push(place);
-                }
+            let mut seen = Vec::new();
+            for place in 0..self.entries.len() {
+                seen.extend(self.look(place, &block, board).await?);
             }
-            screen.show(block.height.0, &self.rows, &changed)?;
+            board.show(self.chain.id().as_str(), &block, seen)?;
         }
         Ok(())
     }
 
-    /// Looks at one request as it stood after a block. Says whether it moved.
-    async fn look(&mut self, place: usize, block: &Block) -> Result<bool, DemoError> {
-        let (Some(entry), Some(row)) = (self.entries.get(place), self.rows.get(place)) else { return Ok(false) };
-        if row.state.is_closed() || row.made_height > block.height.0 {
-            return Ok(false);
+    /// How a request stood after a block; nothing if it was closed before, or made later.
+    async fn look<W: Write>(
+        &mut self,
+        place: usize,
+        block: &Block,
+        board: &Board<W>,
+    ) -> Result<Option<(RowId, State)>, DemoError> {
+        let Some(entry) = self.entries.get(place) else { return Ok(None) };
+        if !board.is_open(entry.row) || entry.made > block.height {
+            return Ok(None);
         }
         let request = self.request(entry.filed.request, Some(block.height)).await?;
+        let row = entry.row;
         let state = match request.status {
             Status::Pending => State::Pending,
             Status::Partial if request.is_parent() => State::Partial { answers: request.shown.len() },
@@ -208,18 +214,19 @@ impl User {
             Status::Rejected => State::Rejected { why: request.reject_reason },
             Status::Fulfilled => {
                 let evidence = self.evidence(entry).await?;
+                let judged = entry.order.judge(&evidence);
                 if let (Order::Key(key_type), Evidence::Key(record)) = (&entry.order, &evidence)
                     && let Ok(key) = order::key(*key_type, record)
                 {
                     self.keys.insert(*key_type, key);
                 }
-                match entry.order.judge(&evidence) {
+                match judged {
                     Ok(proof) => State::Verified { proof },
                     Err(why) => State::Unverified { why: why.to_string() },
                 }
             }
         };
-        Ok(self.rows.get_mut(place).is_some_and(|row| row.note(state, block)))
+        Ok(Some((row, state)))
     }
 
     /// Reads back from the chain all that a verdict needs.

@@ -1,38 +1,52 @@
 //! A dapp: a consumer contract that owns wallets, asks for keys and signatures, and believes nothing that it cannot check.
 //!
-//! All it sees is the chain. Signatures are checked with libraries that had no part in making them.
+//! All it sees is the chain. What a wallet has signed for another chain it carries there, as a relayer would.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use alloy_consensus::{SignableTransaction as _, TxEnvelope, TxLegacy};
+use alloy_consensus::{Signed, TxEnvelope, TxLegacy};
 use alloy_network::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use alloy_provider::Provider as _;
 use alloy_rpc_types_eth::Filter;
-use alloy_sol_types::{SolCall as _, SolConstructor as _, SolEvent as _};
+use alloy_sol_types::{SolCall, SolConstructor as _, SolEvent as _};
 use chain_client::{Block, Height};
 use contracts::bindings::compatible::ZrSign;
-use contracts::bindings::consumer::{ExampleConsumer, LegacyTransaction};
-use contracts::names::{BITCOIN_TESTNET, EVM};
+use contracts::bindings::consumer::{ExampleConsumer, LegacyTransaction, ZrSignConnect};
 
+use super::order::{self, Order, Simple, Verdict, WalletType};
 use super::town::{EvmTown, TownError, USER, call};
-use crate::demo::{Row, Screen, State, Summary};
+use crate::demo::{Board, Row, RowId, State};
 
 /// How often the chain is looked at.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Longest wait for all answers of a wave.
-const PATIENCE: Duration = Duration::from_secs(150);
-/// What the wallet sends on the other chain.
-const SENT: u64 = 1_000_000_000_000_000;
-/// Gas of a plain transfer.
+/// Longest wait for all answers of a wave: on a busy machine requests with a deadline, a zrChain's, are served before.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// What the wallet sends on the other chain, first a whole transaction, then a simple one.
+const SENT: [u64; 2] = [1_000_000_000_000_000, 2_000_000_000_000_000];
+/// What it is given there: both, and gas at any price that anybody pays here.
+const GIFT: u64 = 100_000_000_000_000_000;
+/// Gas of a plain transfer, and what is offered for it.
 const TRANSFER_GAS: u64 = 21_000;
+const TRANSFER_GAS_PRICE: u128 = 4_000_000_000;
+/// Options of a key: the second kind is *monitored*, so that the keyring may complete its transactions.
+const PLAIN: u8 = 1;
+const MONITORED: u8 = 2;
+/// Bitcoin's test network as a destination.
+const BITCOIN_DESTINATION: &str = "bip122:000000000933ea01ad0ee984209779ba";
 
 /// What was asked for.
-enum Order {
-    Key { wallet_type: B256 },
-    Hash { wallet_type: B256, hash: B256, trace: U256 },
-    Transaction { unsigned: Box<TxLegacy>, trace: U256 },
+enum Asked {
+    Key(WalletType),
+    Signature { order: Order, trace: U256 },
+}
+
+/// What was asked for, and the row that tells what became of it.
+struct Entry {
+    asked: Asked,
+    row: RowId,
 }
 
 /// A consumer contract and its operator.
@@ -41,9 +55,8 @@ pub struct Dapp<'a> {
     /// Where its transactions go.
     other: &'a EvmTown,
     consumer: Address,
-    entries: Vec<(Order, Row)>,
-    evm_wallet: String,
-    bitcoin_wallet: String,
+    entries: Vec<Entry>,
+    wallets: BTreeMap<WalletType, String>,
 }
 
 impl<'a> Dapp<'a> {
@@ -56,8 +69,7 @@ impl<'a> Dapp<'a> {
         let code = [ExampleConsumer::BYTECODE.as_ref(), &arguments.abi_encode()].concat();
         let consumer = town.deploy_as(USER, "the consumer", code.into()).await?;
         town.fund(consumer, U256::from(10).pow(U256::from(19))).await?;
-        let (evm_wallet, bitcoin_wallet) = (String::new(), String::new());
-        Ok(Self { town, other, consumer, entries: Vec::new(), evm_wallet, bitcoin_wallet })
+        Ok(Self { town, other, consumer, entries: Vec::new(), wallets: BTreeMap::new() })
     }
 
     /// The consumer contract.
@@ -66,66 +78,81 @@ impl<'a> Dapp<'a> {
         self.consumer
     }
 
-    /// Asks for an EVM key and a Bitcoin key, then for signatures with both; follows all to their end. The signed
-    /// transaction is carried to the other chain.
+    /// Asks for a key of each type, then for signatures of every kind with them; follows all to their end. Signed
+    /// transactions are carried to the other chain, which must execute them. With `simple` the last of them is one that
+    /// the keyring completes.
     ///
     /// # Errors
-    /// When a node does not do what it is told. Requests that end badly are no error but stand in the summary.
-    pub async fn make_requests<W: Write>(&mut self, screen: &mut Screen<W>) -> Result<Summary, TownError> {
-        let wallet = ExampleConsumer::requestNewEVMWalletCall { options: 1 };
-        self.ask_key("EVM key", EVM, wallet.abi_encode().into()).await?;
-        let wallet = ExampleConsumer::requestNewBTCWalletCall { options: 1 };
-        self.ask_key("Bitcoin testnet key", BITCOIN_TESTNET, wallet.abi_encode().into()).await?;
-        if self.follow(screen).await? {
-            for (name, wallet) in [("EVM", &self.evm_wallet), ("Bitcoin testnet", &self.bitcoin_wallet)] {
-                screen.note(&format!("wallet {name:<16} {wallet}"))?;
-            }
-            self.ask_hash("EVM hash", EVM, keccak256("hello from a contract")).await?;
-            self.ask_hash("Bitcoin hash", BITCOIN_TESTNET, keccak256("a signature hash of a spend")).await?;
-            self.ask_transaction().await?;
-            self.follow(screen).await?;
+    /// When a node does not do what it is told. Requests that end badly are no error but stand on the board.
+    pub async fn make_requests<W: Write>(&mut self, board: &Board<W>, simple: bool) -> Result<(), TownError> {
+        self.ask_key(WalletType::Evm, MONITORED, board).await?;
+        self.ask_key(WalletType::BitcoinTestnet, PLAIN, board).await?;
+        if !self.follow(board).await? {
+            return Ok(());
         }
-        let rows: Vec<Row> = self.entries.iter().map(|(_, row)| row.clone()).collect();
-        Ok(Summary::of(&rows))
-    }
-
-    async fn ask_key(&mut self, name: &str, wallet_type: B256, data: Bytes) -> Result<(), TownError> {
-        let receipt = self.town.call(name, USER, self.consumer, data, U256::ZERO).await?;
-        let made = self.block(receipt.block_number.unwrap_or_default()).await?;
-        let row = Row::of_event(name.to_owned(), format!("key-{:.10}", wallet_type.to_string()), true, &made);
-        self.entries.push((Order::Key { wallet_type }, row));
+        self.learn_wallets(board).await?;
+        self.ask_hash(WalletType::Evm, "hello from a contract", board).await?;
+        self.ask_hash(WalletType::BitcoinTestnet, "a signature hash of a spend", board).await?;
+        self.ask_transaction(board).await?;
+        if self.follow(board).await? && simple {
+            self.ask_simple_transaction(board).await?;
+            self.follow(board).await?;
+        }
         Ok(())
     }
 
-    async fn ask_hash(&mut self, name: &str, wallet_type: B256, hash: B256) -> Result<(), TownError> {
-        let destination = if wallet_type == EVM {
-            keccak256(format!("eip155:{}", self.other.proxy().chain))
-        } else {
-            keccak256("bip122:000000000933ea01ad0ee984209779ba")
+    /// The short form: an EVM key, and a hash signed with it.
+    ///
+    /// # Errors
+    /// As [`Self::make_requests`].
+    pub async fn make_two_requests<W: Write>(&mut self, board: &Board<W>) -> Result<(), TownError> {
+        self.ask_key(WalletType::Evm, PLAIN, board).await?;
+        if self.follow(board).await? {
+            self.learn_wallets(board).await?;
+            self.ask_hash(WalletType::Evm, "hello from another chain", board).await?;
+            self.follow(board).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask_key<W: Write>(&mut self, wallet: WalletType, options: u8, board: &Board<W>) -> Result<(), TownError> {
+        let data = match wallet {
+            WalletType::Evm => ExampleConsumer::requestNewEVMWalletCall { options }.abi_encode(),
+            WalletType::BitcoinTestnet => ExampleConsumer::requestNewBTCWalletCall { options }.abi_encode(),
+        };
+        let name = format!("{} key", wallet.name());
+        let receipt = self.town.call(&name, USER, self.consumer, data.into(), U256::ZERO).await?;
+        let made = self.block(receipt.block_number.unwrap_or_default()).await?;
+        let row = board.enter(Row::of_event(self.town.caip(), name, wallet.key().to_owned(), true, &made));
+        self.entries.push(Entry { asked: Asked::Key(wallet), row });
+        Ok(())
+    }
+
+    async fn ask_hash<W: Write>(&mut self, wallet: WalletType, text: &str, board: &Board<W>) -> Result<(), TownError> {
+        let hash = keccak256(text);
+        let destination = match wallet {
+            WalletType::Evm => self.destination(),
+            WalletType::BitcoinTestnet => keccak256(BITCOIN_DESTINATION),
         };
         let call = ExampleConsumer::askHashCall {
-            walletTypeId: wallet_type,
+            walletTypeId: wallet.id(),
             walletIndex: U256::ZERO,
             dstChainId: destination,
             hash,
         };
-        let (trace, row) = self.ask_signature(name, call.abi_encode().into()).await?;
-        self.entries.push((Order::Hash { wallet_type, hash, trace }, row));
-        Ok(())
+        self.ask_signature(Order::Hash { wallet, hash }, &call, board).await
     }
 
-    /// A transfer on the other chain, where the wallet is given what it sends.
-    async fn ask_transaction(&mut self) -> Result<(), TownError> {
-        let wallet: Address =
-            self.evm_wallet.parse().map_err(|_| TownError::Wrong("the wallet is no address".to_owned()))?;
-        self.other.fund(wallet, U256::from(SENT) * U256::from(100)).await?;
+    /// The wallet's first transaction on the other chain, where it is given what it sends.
+    async fn ask_transaction<W: Write>(&mut self, board: &Board<W>) -> Result<(), TownError> {
+        self.other.fund(self.evm_wallet()?, U256::from(GIFT)).await?;
         let unsigned = TxLegacy {
             chain_id: Some(self.other.proxy().chain),
             nonce: 0,
-            gas_price: 4_000_000_000,
+            gas_price: TRANSFER_GAS_PRICE,
             gas_limit: TRANSFER_GAS,
             to: TxKind::Call(USER),
-            value: U256::from(SENT),
+            value: U256::from(SENT[0]),
             input: Bytes::new(),
         };
         let fields = LegacyTransaction::Fields {
@@ -134,26 +161,57 @@ impl<'a> Dapp<'a> {
             gasLimit: U256::from(unsigned.gas_limit),
             to: USER,
             value: unsigned.value,
-            data: Bytes::new(),
+            data: unsigned.input.clone(),
         };
         let call = ExampleConsumer::askTransactionCall {
             walletIndex: U256::ZERO,
-            dstChainId: keccak256(format!("eip155:{}", self.other.proxy().chain)),
+            dstChainId: self.destination(),
             fields,
             broadcast: true,
         };
-        let (trace, row) = self.ask_signature("EVM transaction", call.abi_encode().into()).await?;
-        self.entries.push((Order::Transaction { unsigned: Box::new(unsigned), trace }, row));
-        Ok(())
+        self.ask_signature(Order::Transaction(unsigned), &call, board).await
     }
 
-    async fn ask_signature(&self, name: &str, data: Bytes) -> Result<(U256, Row), TownError> {
-        let receipt = self.town.call(name, USER, self.consumer, data, U256::ZERO).await?;
+    /// A transfer of which nonce, gas and its price are the keyring's to find out, on the other chain.
+    async fn ask_simple_transaction<W: Write>(&mut self, board: &Board<W>) -> Result<(), TownError> {
+        let nonce = self.other.settled_nonce(self.evm_wallet()?).await?;
+        let (value, chain) = (U256::from(SENT[1]), self.other.proxy().chain);
+        let simple = Simple { to: USER, value, input: Bytes::new(), chain, nonce };
+        let fields = ZrSignConnect::SimpleTx { to: USER.to_string(), value, data: simple.input.clone() };
+        let call = ExampleConsumer::askSimpleTransactionCall {
+            walletIndex: U256::ZERO,
+            dstChainId: self.destination(),
+            fields,
+            broadcast: true,
+        };
+        self.ask_signature(Order::Simple(simple), &call, board).await
+    }
+
+    async fn ask_signature<W: Write>(
+        &mut self,
+        order: Order,
+        call: &impl SolCall,
+        board: &Board<W>,
+    ) -> Result<(), TownError> {
+        let name = order.name();
+        let receipt = self.town.call(&name, USER, self.consumer, call.abi_encode().into(), U256::ZERO).await?;
         let made = self.block(receipt.block_number.unwrap_or_default()).await?;
         let found = receipt.logs().iter().find(|log| log.topic0() == Some(&ZrSign::ZrSigRequest::SIGNATURE_HASH));
         let trace = found.and_then(|log| log.topics().get(1)).map(|topic| U256::from_be_bytes(topic.0));
         let trace = trace.ok_or_else(|| TownError::Wrong(format!("{name} left no request in the log")))?;
-        Ok((trace, Row::of_event(name.to_owned(), format!("trace-{trace}"), false, &made)))
+        let row = board.enter(Row::of_event(self.town.caip(), name, format!("signature-{trace}"), false, &made));
+        self.entries.push(Entry { asked: Asked::Signature { order, trace }, row });
+        Ok(())
+    }
+
+    /// The other chain's name in a contract.
+    fn destination(&self) -> B256 {
+        keccak256(self.other.caip())
+    }
+
+    fn evm_wallet(&self) -> Result<Address, TownError> {
+        let wallet = self.wallets.get(&WalletType::Evm).and_then(|wallet| wallet.parse().ok());
+        wallet.ok_or_else(|| TownError::Wrong("the dapp has no EVM wallet".to_owned()))
     }
 
     async fn block(&self, height: u64) -> Result<Block, TownError> {
@@ -163,74 +221,66 @@ impl<'a> Dapp<'a> {
         Ok(Block { height: Height(height), hash: block.header.hash.0, time_unix_ms: seconds * 1_000 })
     }
 
-    /// Follows everything that is open, block by block. Whether all went well.
-    async fn follow<W: Write>(&mut self, screen: &mut Screen<W>) -> Result<bool, TownError> {
+    /// Follows everything that is open, block by block. Whether all that was ever asked went well.
+    async fn follow<W: Write>(&self, board: &Board<W>) -> Result<bool, TownError> {
         let end = tokio::time::Instant::now() + PATIENCE;
-        let mut seen = 0;
-        while self.entries.iter().any(|(_, row)| !row.state.is_closed()) {
+        let mut looked_at = 0;
+        while self.entries.iter().any(|entry| board.is_open(entry.row)) && tokio::time::Instant::now() < end {
             let height = self.town.height().await?;
-            if height == seen {
-                if tokio::time::Instant::now() > end {
-                    break;
-                }
+            if height == looked_at {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            seen = height;
+            looked_at = height;
             let at = self.block(height).await?;
-            let mut changed = Vec::new();
-            for place in 0..self.entries.len() {
-                let Some((order, row)) = self.entries.get(place) else { continue };
-                if row.state.is_closed() {
-                    continue;
-                }
-                let Some(state) = self.look(order).await? else { continue };
-                if let Some((_, row)) = self.entries.get_mut(place)
-                    && row.note(state, &at)
+            let mut seen = Vec::new();
+            for entry in &self.entries {
+                if board.is_open(entry.row)
+                    && let Some(state) = self.look(&entry.asked).await?
                 {
-                    changed.push(place);
+                    seen.push((entry.row, state));
                 }
             }
-            let rows: Vec<Row> = self.entries.iter().map(|(_, row)| row.clone()).collect();
-            screen.show(height, &rows, &changed)?;
-            self.learn_wallets().await?;
-            if tokio::time::Instant::now() > end {
-                break;
-            }
+            board.show(&self.town.caip(), &at, seen)?;
         }
-        Ok(self.entries.iter().all(|(_, row)| matches!(row.state, State::Verified { .. })))
+        Ok(self.entries.iter().all(|entry| board.is_verified(entry.row)))
     }
 
-    async fn learn_wallets(&mut self) -> Result<(), TownError> {
-        self.evm_wallet = self.wallet(EVM).await?.unwrap_or_default();
-        self.bitcoin_wallet = self.wallet(BITCOIN_TESTNET).await?.unwrap_or_default();
+    async fn learn_wallets<W: Write>(&mut self, board: &Board<W>) -> Result<(), TownError> {
+        for wallet in [WalletType::Evm, WalletType::BitcoinTestnet] {
+            if let Some(address) = self.wallet(wallet).await? {
+                board.note(&format!("wallet {:<16} {address}, owned on {}", wallet.name(), self.town.caip()))?;
+                self.wallets.insert(wallet, address);
+            }
+        }
         Ok(())
     }
 
-    async fn wallet(&self, wallet_type: B256) -> Result<Option<String>, TownError> {
-        let call = ZrSign::getZrKeysCall { walletTypeId: wallet_type, owner: self.consumer };
+    async fn wallet(&self, wallet: WalletType) -> Result<Option<String>, TownError> {
+        let call = ZrSign::getZrKeysCall { walletTypeId: wallet.id(), owner: self.consumer };
         Ok(self.town.read(&call).await?.into_iter().next())
     }
 
     /// What became of a request; `None` while it is open.
-    async fn look(&self, order: &Order) -> Result<Option<State>, TownError> {
-        Ok(match order {
-            Order::Key { wallet_type } => self.wallet(*wallet_type).await?.map(|wallet| proven(is_address(&wallet))),
-            Order::Hash { wallet_type, hash, trace } => self.answer(*trace).await?.map(|answer| {
-                let wallet = if *wallet_type == EVM { &self.evm_wallet } else { &self.bitcoin_wallet };
-                proven(signed_by(&answer.signature, *hash, wallet).and_then(|proof| {
-                    if answer.metaData.as_ref() == hash.as_slice() {
-                        Ok(proof)
-                    } else {
-                        Err("metaData is not the hash".to_owned())
-                    }
-                }))
-            }),
-            Order::Transaction { unsigned, trace } => match self.answer(*trace).await? {
-                Some(answer) => Some(proven(self.carried(unsigned, &answer).await?)),
+    async fn look(&self, asked: &Asked) -> Result<Option<State>, TownError> {
+        let judged = match asked {
+            Asked::Key(wallet) => self.wallet(*wallet).await?.map(|text| order::address(*wallet, &text)),
+            Asked::Signature { order, trace } => match self.answer(*trace).await? {
                 None => None,
+                Some(answer) => {
+                    let wallet = self.wallets.get(&order.wallet()).map_or("", String::as_str);
+                    Some(match order.judge(&answer, wallet) {
+                        Ok(Verdict::Proven(proof)) => Ok(proof),
+                        Ok(Verdict::Signed(transaction)) => self.carry(*transaction, wallet).await,
+                        Err(why) => Err(why),
+                    })
+                }
             },
-        })
+        };
+        Ok(judged.map(|judged| match judged {
+            Ok(proof) => State::Verified { proof },
+            Err(why) => State::Unverified { why },
+        }))
     }
 
     async fn answer(&self, trace: U256) -> Result<Option<ZrSign::ZrSigResolve>, TownError> {
@@ -244,60 +294,14 @@ impl<'a> Dapp<'a> {
         decoded.transpose().map_err(call)
     }
 
-    /// Joins payload and signature, as any relayer would, and sends them to the other chain.
-    async fn carried(
-        &self,
-        unsigned: &TxLegacy,
-        answer: &ZrSign::ZrSigResolve,
-    ) -> Result<Result<String, String>, TownError> {
-        let digest = unsigned.signature_hash();
-        if let Err(why) = signed_by(&answer.signature, digest, &self.evm_wallet) {
-            return Ok(Err(why));
+    /// Sends a signed transaction to the other chain. Whatever keeps that chain from executing it is the answer's fault.
+    async fn carry(&self, transaction: Signed<TxLegacy>, wallet: &str) -> Result<String, String> {
+        let (nonce, there) = (transaction.tx().nonce, self.other.caip());
+        let bytes = TxEnvelope::from(transaction).encoded_2718();
+        let receipt = self.other.raw("the wallet's transaction", &bytes).await.map_err(|error| error.to_string())?;
+        if receipt.from.to_string() != wallet {
+            return Err(format!("{there} sees it come from {}", receipt.from));
         }
-        let Some(signature) = signature(&answer.signature) else { return Ok(Err("no signature".to_owned())) };
-        let signed: TxEnvelope = unsigned.clone().into_signed(signature).into();
-        let receipt = self.other.raw("the wallet's transaction", &signed.encoded_2718()).await?;
-        let height = receipt.block_number.unwrap_or_default();
-        Ok(if receipt.from.to_string() == self.evm_wallet && answer.broadcast {
-            Ok(format!("in block {height} of eip155:{}", self.other.proxy().chain))
-        } else {
-            Err(format!("the other chain sees it come from {}", receipt.from))
-        })
-    }
-}
-
-/// `r‖s‖v` with `v` 0 or 1.
-fn signature(bytes: &[u8]) -> Option<Signature> {
-    let (bytes, parity) = match bytes {
-        [rs @ .., parity @ (0 | 1)] if rs.len() == 64 => (rs, *parity == 1),
-        _ => return None,
-    };
-    Some(Signature::from_bytes_and_parity(bytes, parity))
-}
-
-/// Whether a wallet has signed a hash: its address comes out of the signature.
-fn signed_by(bytes: &[u8], hash: B256, wallet: &str) -> Result<String, String> {
-    let signature = signature(bytes).ok_or_else(|| format!("{} bytes are no signature", bytes.len()))?;
-    let key = signature.recover_from_prehash(&hash).map_err(|error| error.to_string())?;
-    let by = if wallet.starts_with("0x") {
-        Address::from_public_key(&key).to_string()
-    } else {
-        let key = bitcoin::CompressedPublicKey::from_slice(&key.to_sec1_bytes()).map_err(|error| error.to_string())?;
-        bitcoin::Address::p2wpkh(&key, bitcoin::Network::Testnet).to_string()
-    };
-    if by == wallet { Ok(format!("recovers to {wallet}")) } else { Err(format!("recovers to {by}, not {wallet}")) }
-}
-
-fn is_address(wallet: &str) -> Result<String, String> {
-    let is_evm = Address::parse_checksummed(wallet, None).is_ok();
-    let bitcoin = wallet.parse::<bitcoin::Address<bitcoin::address::NetworkUnchecked>>();
-    let is_bitcoin = bitcoin.is_ok_and(|address| address.require_network(bitcoin::Network::Testnet).is_ok());
-    if is_evm || is_bitcoin { Ok(wallet.to_owned()) } else { Err(format!("{wallet} is no address")) }
-}
-
-fn proven(judged: Result<String, String>) -> State {
-    match judged {
-        Ok(proof) => State::Verified { proof },
-        Err(why) => State::Unverified { why },
+        Ok(format!("nonce {nonce}, executed in block {} of {there}", receipt.block_number.unwrap_or_default()))
     }
 }

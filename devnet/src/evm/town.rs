@@ -6,7 +6,7 @@ use std::time::Duration;
 use alloy_network::TransactionBuilder as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, keccak256};
 use alloy_provider::{Provider as _, ProviderBuilder, RootProvider};
-use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
+use alloy_rpc_types_eth::{BlockId, TransactionReceipt, TransactionRequest};
 use alloy_sol_types::{SolCall, SolConstructor as _};
 use chain_client::zrsign::name::Proxy;
 use contracts::anvil::{Anvil, AnvilError, Settings};
@@ -120,6 +120,12 @@ impl EvmTown {
         Proxy { chain: self.anvil.chain(), address: self.proxy }
     }
 
+    /// The chain's name by CAIP-2.
+    #[must_use]
+    pub fn caip(&self) -> String {
+        format!("eip155:{}", self.anvil.chain())
+    }
+
     /// keccak-256 of the code behind the proxy.
     #[must_use]
     pub const fn code_hash(&self) -> B256 {
@@ -218,6 +224,20 @@ impl EvmTown {
     pub(super) async fn raw(&self, what: &str, bytes: &[u8]) -> Result<TransactionReceipt, TownError> {
         let hash = *self.provider.send_raw_transaction(bytes).await.map_err(call)?.tx_hash();
         self.included(what, hash).await
+    }
+
+    /// An account's next nonce, as soon as a final block shows the one that the newest shows: whoever completes its next
+    /// transaction may look at either.
+    pub(super) async fn settled_nonce(&self, account: Address) -> Result<u64, TownError> {
+        for _ in 0..RECEIPT_LOOKS {
+            let newest = self.provider.get_transaction_count(account).await.map_err(call)?;
+            let of_final = self.provider.get_transaction_count(account).block_id(BlockId::finalized());
+            if of_final.await.map_err(call)? == newest {
+                return Ok(newest);
+            }
+            tokio::time::sleep(RECEIPT_PAUSE).await;
+        }
+        Err(TownError::Silent(format!("a final block with the last transaction of {account}")))
     }
 
     pub(super) async fn height(&self) -> Result<u64, TownError> {

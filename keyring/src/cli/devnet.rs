@@ -1,22 +1,23 @@
 //! `keyringd devnet`: the main job in one command. A development chain in this process, N parties as real processes,
-//! an administrator and a user on the chain; ends when the user is served, or on Ctrl-C.
+//! an administrator and a user on the chain, with `--evm` two more chains and their users; ends when all are served, or
+//! on Ctrl-C.
 //!
 //! Refuses to know how parties agree or sign: they are the same program, started with `run`. It owes that no process
 //! outlives it while it can still act, and that a person finds every log, config and socket.
 
 mod crew;
 mod ground;
+mod guests;
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alloy_primitives::U256;
 use clap::Args;
 use devnet::chain_only::{ChainOnlyArgs, ChainOnlyError, chain_only};
-use devnet::demo::{self, Admin, DemoError, Screen, Style, User};
-use devnet::evm::{Dapp, EvmTown, TownError};
+use devnet::demo::{self, Admin, Board, DemoError, Style};
+use devnet::evm::TownError;
 use devnet::server::{Devnet, Options, StartError};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
@@ -31,10 +32,6 @@ const CHAIN: &str = "zenrock";
 const PARTY_UROCK: u128 = 10_000_000_000;
 /// Most parties: there are prepared primes for so many.
 pub const PARTIES_MAX: u16 = 16;
-/// The EVM chains of `--evm`.
-const EVM_CHAINS: [u64; 2] = [31_337, 31_338];
-/// What every party's account there is given: ten ether.
-const PARTY_WEI: u128 = 10_000_000_000_000_000_000;
 /// Longest wait for all parties to be ready.
 const READY_PATIENCE: Duration = Duration::from_secs(180);
 
@@ -59,7 +56,7 @@ pub struct DevnetArgs {
     /// Time between blocks.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     block_interval: Duration,
-    /// Two EVM chains with zrSign contracts as well: real nodes, a dapp on the first that uses the keyring.
+    /// Two EVM chains with zrSign contracts as well: real nodes, dapps that use the keyring beside the user.
     #[arg(long, conflicts_with = "chain_only")]
     evm: bool,
     /// Only the chain, without any party, from a genesis file.
@@ -128,7 +125,7 @@ pub enum Outcome {
 }
 
 /// What a person sees.
-type Console = Screen<std::io::Stdout>;
+type Console = Board<std::io::Stdout>;
 
 /// Does it all. Returns when nothing that it started runs any more.
 ///
@@ -149,36 +146,33 @@ pub async fn run(args: DevnetArgs) -> Result<Outcome, DevnetError> {
         (false, true) => Style::Live,
         (false, false) => Style::Lines,
     };
-    let mut screen = Screen::new(std::io::stdout(), style);
+    let board = Board::new(std::io::stdout(), style);
     let mut interrupted = Signals::new()?;
 
     let mut rng = ChaCha20Rng::from_entropy();
     let ground = Ground::draw_up(args.data.clone(), args.parties, &mut rng)?;
-    screen.note(&format!("data folder        {}", ground.folder().display()))?;
+    board.note(&format!("data folder        {}", ground.folder().display()))?;
     let (admin, user) = (ground::account(&mut rng)?, ground::account(&mut rng)?);
     let genesis = demo::genesis(CHAIN, &[("admin", admin.address()), ("user", user.address())]);
     let chain = Devnet::start(&genesis, Options { block_interval: args.block_interval, ..Options::default() }).await?;
     let grpc = chain.endpoints().first().map(devnet::server::Endpoint::url).unwrap_or_default();
-    screen.note(&format!("development chain  {CHAIN}, gRPC at {grpc}"))?;
+    board.note(&format!("development chain  {CHAIN}, gRPC at {grpc}"))?;
 
-    let towns = if args.evm { towns(&ground, &mut screen).await? } else { Vec::new() };
+    let towns = if args.evm { guests::towns(&ground, &board).await? } else { Vec::new() };
     let mut crew = Crew::default();
     let mut verdict = Outcome::Interrupted;
     let people = async {
         let mut place = register(&chain, admin, &ground, threshold, &grpc, args.block_interval).await?;
         place.contracts = towns.iter().map(EvmPlace::of).collect();
-        screen.note(&format!("keyring            {}, {threshold} of {} parties", place.keyring, args.parties))?;
+        board.note(&format!("keyring            {}, {threshold} of {} parties", place.keyring, args.parties))?;
         ground.write(&place, &mut rng)?;
         for (number, party) in ground.parties().iter().enumerate() {
             crew.start(party, number)?;
-            screen.note(&introduction(party))?;
+            board.note(&introduction(party))?;
         }
-        crew.wait_until_ready(READY_PATIENCE, &mut screen).await?;
-        if let [first, second, ..] = towns.as_slice() {
-            serve_dapp(&args, [first, second], &mut crew, &mut screen, &mut verdict).await
-        } else {
-            serve(&args, &place, user, &mut crew, &mut screen, &mut verdict).await
-        }
+        crew.wait_until_ready(READY_PATIENCE, &board).await?;
+        guests::admit_controllers(&towns, &mut crew, &board).await?;
+        guests::serve(&args, &place, user, &towns, &mut crew, &board, &mut verdict).await
     };
     let ended = tokio::select! {
         ended = people => ended,
@@ -230,76 +224,6 @@ async fn register(
     let poll_interval = (block_interval / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
     let contracts = Vec::new();
     Ok(Place { chain: CHAIN.to_owned(), keyring, grpc: grpc.to_owned(), threshold, poll_interval, contracts })
-}
-
-/// Two EVM chains, each with a contract and with ether in every party's account.
-async fn towns(ground: &Ground, screen: &mut Console) -> Result<Vec<EvmTown>, DevnetError> {
-    let mut towns = Vec::new();
-    for chain in EVM_CHAINS {
-        let town = EvmTown::start(chain, &EVM_CHAINS, ground.folder()).await?;
-        for party in ground.parties() {
-            town.fund(party.evm_account, U256::from(PARTY_WEI)).await?;
-        }
-        screen.note(&format!("EVM chain          {}, JSON-RPC at {}", town.proxy(), town.url()))?;
-        towns.push(town);
-    }
-    Ok(towns)
-}
-
-/// Gives the controller keys their role, and lets a dapp use the keyring while all parties live.
-async fn serve_dapp(
-    args: &DevnetArgs,
-    towns: [&EvmTown; 2],
-    crew: &mut Crew,
-    screen: &mut Console,
-    verdict: &mut Outcome,
-) -> Result<(), DevnetError> {
-    for town in towns {
-        let controller = crew.controller(&town.proxy().to_string(), READY_PATIENCE).await?;
-        town.grant(controller).await?;
-        screen.note(&format!("controller key     {controller} for {}", town.proxy()))?;
-    }
-    let work = async {
-        let mut dapp = Dapp::open(towns[0], towns[1]).await?;
-        screen.note(&format!("dapp               consumer {}", dapp.consumer()))?;
-        let summary = dapp.make_requests(screen).await?;
-        screen.summary(&summary)?;
-        *verdict = if summary.is_success() { Outcome::Well } else { Outcome::Failed };
-        if !args.once {
-            std::future::pending::<()>().await;
-        }
-        Ok(())
-    };
-    tokio::select! {
-        ended = work => ended,
-        died = crew.one_died() => Err(died.into()),
-    }
-}
-
-/// The user's work, while all parties live. The verdict stands as soon as there is one.
-async fn serve(
-    args: &DevnetArgs,
-    place: &Place,
-    user: chain_client::PartyAccount,
-    crew: &mut Crew,
-    screen: &mut Console,
-    verdict: &mut Outcome,
-) -> Result<(), DevnetError> {
-    let work = async {
-        let mut user = User::connect(&place.grpc, CHAIN, &place.keyring, user).await?;
-        screen.note(&format!("user               workspace {}", user.workspace()))?;
-        let summary = user.make_requests(screen).await?;
-        screen.summary(&summary)?;
-        *verdict = if summary.is_success() { Outcome::Well } else { Outcome::Failed };
-        if !args.once {
-            user.watch(screen).await?;
-        }
-        Ok(())
-    };
-    tokio::select! {
-        ended = work => ended,
-        died = crew.one_died() => Err(died.into()),
-    }
 }
 
 /// Everything by which a person or the system asks for an end.

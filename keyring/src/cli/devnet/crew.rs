@@ -4,6 +4,7 @@
 //! dropped on the way of an error or a panic. Each is the leader of its own process group, so that Ctrl-C reaches this
 //! process alone and the parties are ended by a signal that lets them finish their writes.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 
 use super::Console;
 use super::ground::Party;
-use crate::admin::{self, proto::StatusReply, proto::StatusRequest};
+use crate::admin::{self, proto::Reason, proto::StatusReply, proto::StatusRequest};
 
 /// How often processes are looked at.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -116,25 +117,32 @@ impl Crew {
     pub(super) async fn wait_until_ready(
         &mut self,
         patience: Duration,
-        screen: &mut Console,
+        board: &Console,
     ) -> Result<(), super::DevnetError> {
         let begun = Instant::now();
         for member in &mut self.members {
-            let mut said = String::new();
+            let mut said = BTreeSet::new();
             loop {
                 member.look()?;
-                let Some(reason) = member.waits_for().await else { break };
+                let waits_for = member.waits_for().await;
+                if waits_for.is_empty() {
+                    break;
+                }
                 if begun.elapsed() > patience {
                     let (name, log) = (member.name.clone(), member.log.clone());
+                    let reason = waits_for.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     return Err(CrewError::NotReady { name, waited: begun.elapsed(), reason, log }.into());
                 }
-                if reason != said {
-                    screen.note(&format!("{:<10} waits: {reason}", member.name))?;
-                    said = reason;
+                for reason in waits_for {
+                    // Once each: texts count seconds. What to do about it stands behind what is wrong, and nobody must.
+                    let wrong = reason.text.split("; ").next().unwrap_or_default();
+                    if said.insert(reason.name.clone()) {
+                        board.note(&format!("{:<10} waits: {wrong}", member.name))?;
+                    }
                 }
                 tokio::time::sleep(PAUSE).await;
             }
-            screen.note(&format!("{:<10} ready after {} ms", member.name, begun.elapsed().as_millis()))?;
+            board.note(&format!("{:<10} ready after {} ms", member.name, begun.elapsed().as_millis()))?;
         }
         Ok(())
     }
@@ -240,27 +248,25 @@ impl Member {
         }
     }
 
-    /// What keeps it from contributing; `None` when it does.
     /// What it says of itself; `None` while it does not answer.
     async fn status(&self) -> Option<StatusReply> {
         let mut admin = admin::connect(&self.socket).await.ok()?;
         admin.status(StatusRequest {}).await.ok().map(tonic::Response::into_inner)
     }
 
-    async fn waits_for(&self) -> Option<String> {
+    /// What keeps it from contributing; nothing when it does.
+    async fn waits_for(&self) -> Vec<Reason> {
+        let silent = |text: &str| vec![Reason { name: "silent".to_owned(), text: text.to_owned() }];
         let Ok(mut admin) = admin::connect(&self.socket).await else {
-            return Some("starts".to_owned());
+            return silent("its start");
         };
         match admin.status(StatusRequest {}).await.map(tonic::Response::into_inner) {
-            Ok(status) if status.ready => None,
-            Ok(status) => Some(reasons(&status)),
-            Err(error) => Some(error.message().to_owned()),
+            Ok(status) if status.ready => Vec::new(),
+            Ok(status) if status.not_ready.is_empty() => silent("for what it does not say"),
+            Ok(status) => status.not_ready,
+            Err(error) => silent(error.message()),
         }
     }
-}
-
-fn reasons(status: &StatusReply) -> String {
-    status.not_ready.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The end of a log, as far as it can be read.
