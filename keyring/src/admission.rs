@@ -53,7 +53,7 @@ pub enum Task {
     /// Complete a simple transaction.
     Complete {
         /// What was asked for.
-        simple: SimpleTransaction,
+        simple: Box<SimpleTransaction>,
         /// The wallet that will sign it.
         wallet: Address,
         /// The EIP-155 id of its destination.

@@ -55,7 +55,7 @@ pub use self::gate::Why;
 pub use self::look::{
     AccountLook, Call, ContractLook, Hint, Look, Receipt, RequestLook, RequestState, Revert, Sight, Simulated, State,
 };
-pub use self::pen::{Pen, Signed};
+pub use self::pen::{Pen, PenError, Signed};
 pub use self::purse::Losses;
 use self::purse::Record;
 use crate::decree::DecreeId;

@@ -10,6 +10,7 @@
 //! | `code` | which implementation runs behind a proxy |
 //! | `contract` | the contract's getters at one block |
 //! | `account` | accounts, simulations, estimates at one block |
+//! | `each` | every endpoint asked for itself |
 //! | `submit` | sends signed bytes, finds what became of them |
 //!
 //! Refuses to decide: which code is permitted, whether a chain stops, when a transaction is dead. What is read is bound
@@ -19,6 +20,7 @@ mod account;
 mod block;
 mod code;
 mod contract;
+mod each;
 mod error;
 mod node;
 mod pool;
@@ -274,6 +276,7 @@ mod tests {
             Bytes::new(),
         );
         movable(chain.tips());
+        movable((chain.tips_of_each(), chain.hash_of_each(1)));
         movable(chain.block(1));
         movable(chain.mark(address, 1));
         movable(chain.range(address, Mark { height: 1, hash: at, next_trace: U256::ZERO }));
@@ -281,6 +284,7 @@ mod tests {
         movable(chain.has_role(address, at, address, at));
         movable((chain.wallet(&slot, at), chain.wallets_filled(&slot, at), chain.wallet_text(&slot, at)));
         movable(chain.request_state(address, U256::ZERO, at));
+        movable((chain.proxy_admin(address, at), chain.has_code(address, at), chain.pending_nonce(address)));
         movable((chain.account(address, at), chain.simulate(&call), chain.estimate_gas(&call, at)));
         movable((chain.send(&raw), chain.send_everywhere(&raw)));
         movable((chain.receipt(at), chain.final_receipt(at)));

@@ -13,7 +13,7 @@ use crate::bench::{AT_ONCE, NUMBERS, honest, proxy, quick};
 use crate::liar::{Liar, Said};
 use crate::node::CHAIN;
 use crate::world::{
-    BUDGET, RESP_GAS, STRANGER, USER, WALLET_0, World, address_of, controller, first_wallet, hash_answer,
+    BUDGET, PROXY_ADMIN, RESP_GAS, STRANGER, USER, WALLET_0, World, address_of, controller, first_wallet, hash_answer,
 };
 
 async fn head(chain: &EvmChain) -> B256 {
@@ -47,6 +47,12 @@ async fn a_deployment_tells_what_it_is() {
     let runs = Code { implementation: logic, code_hash: keccak256(world.provider.get_code_at(logic).await.unwrap()) };
     assert_eq!(chain.code(world.zr_sign, before).await.unwrap(), Some(runs));
     assert_eq!(chain.code(USER, before).await.unwrap(), None);
+    assert_eq!(chain.proxy_admin(world.zr_sign, before).await.unwrap(), Some(PROXY_ADMIN));
+    assert_eq!(chain.proxy_admin(USER, before).await.unwrap(), None);
+    assert!(chain.has_code(world.zr_sign, before).await.unwrap() && !chain.has_code(USER, before).await.unwrap());
+    let first = chain.block(0).await.unwrap().unwrap();
+    assert!(!chain.has_code(world.zr_sign, first.hash).await.unwrap(), "before it was deployed");
+    assert!(first.gas_limit >= RESP_GAS, "an answer has room in a block");
 
     let nowhere = chain.deployment(world.zr_sign, B256::repeat_byte(7)).await.unwrap_err();
     assert!(matches!(nowhere, EvmError::Refused { .. }), "a block that is not there: {nowhere}");

@@ -17,6 +17,7 @@ mod world;
 
 mod agreement;
 mod bench;
+mod each;
 mod faults;
 mod finality;
 mod getters;

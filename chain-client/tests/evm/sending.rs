@@ -139,6 +139,9 @@ async fn what_a_node_says_of_raw_bytes_is_a_hint() {
     let unclear = chain.send(&Bytes::from_static(b"no transaction")).await;
     assert!(matches!(unclear, EvmHint::Unclear { .. }), "{unclear:?}");
     assert_eq!(chain.receipt(keccak256(&raise)).await.unwrap(), None, "it waits");
+    let head = chain.tips().await.unwrap().head.hash;
+    assert_eq!(chain.account(account, head).await.unwrap().nonce, 0);
+    assert_eq!(chain.pending_nonce(account).await.unwrap(), 1, "behind what waits");
     world.pin(BASE_FEE).await;
     let _: Value = world.rpc("anvil_mine", [U256::ONE]).await;
 
@@ -159,6 +162,7 @@ async fn what_a_node_says_of_raw_bytes_is_a_hint() {
     assert_eq!(chain.send(&first).await, EvmHint::NonceTooLow);
     let spent = U256::from(21_000 * 4 * GWEI) + U256::ONE;
     let now = AccountState { nonce: 1, balance: start.balance - spent };
+    assert_eq!(chain.pending_nonce(account).await.unwrap(), 1, "and when nothing waits");
     assert_eq!(chain.account(account, head.hash).await.unwrap(), now);
     assert_eq!(chain.account(account, before).await.unwrap(), start, "as it was");
     assert_eq!((head.base_fee, chain.block(head.height).await.unwrap()), (Some(BASE_FEE as u64), Some(head)));

@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, Signature};
 use k256::ecdsa::SigningKey;
 use zeroize::Zeroizing;
 
-use crate::sender::Pen;
+use crate::sender::{Pen, PenError};
 
 /// An account's key. Wiped when dropped, never printed.
 pub(crate) struct EvmPen {
@@ -27,10 +27,9 @@ impl Pen for EvmPen {
         self.account
     }
 
-    fn sign(&self, digest: B256) -> Signature {
+    fn sign(&self, digest: B256) -> Result<Signature, PenError> {
         // Fails for no digest of 32 bytes and no key in range; RFC 6979 makes it deterministic, and `s` comes low.
-        let signed = self.key.sign_prehash_recoverable(digest.as_slice());
-        signed.map_or_else(|_| Signature::new(Default::default(), Default::default(), false), Signature::from)
+        self.key.sign_prehash_recoverable(digest.as_slice()).map(Signature::from).map_err(|_| PenError)
     }
 }
 
@@ -43,8 +42,8 @@ mod tests {
         let pen = EvmPen::from_bytes(&Zeroizing::new([0x22; 32])).unwrap();
         assert_eq!(pen.account().to_string(), "0x1563915e194D8CfBA1943570603F7606A3115508");
         let digest = B256::repeat_byte(7);
-        let signature = pen.sign(digest);
-        assert_eq!(signature, pen.sign(digest));
+        let signature = pen.sign(digest).unwrap();
+        assert_eq!(Ok(signature), pen.sign(digest));
         assert_eq!(signature.recover_address_from_prehash(&digest).unwrap(), pen.account());
         assert!(signature.normalize_s().is_none());
         assert!(EvmPen::from_bytes(&Zeroizing::new([0; 32])).is_none());

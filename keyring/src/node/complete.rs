@@ -230,7 +230,7 @@ impl Node {
         };
         let (Some(stored), Some((line, simple))) = (stored, self.simple_of(&signature)) else { return };
         let Some(wallet) = self.wallet_address(&line) else { return };
-        let task = Task::Complete { simple, wallet, destination: line.destination };
+        let task = Task::Complete { simple: Box::new(simple), wallet, destination: line.destination };
         let job = Job { decree: id.clone(), created: stored.seen, deadline: None, task };
         self.admit(job, RequestRecord { asked: stored.asked, ..RequestRecord::new(stored.seen) });
     }
@@ -383,7 +383,7 @@ impl View<'_> {
     fn completion(&self, block: Option<B256>) -> Option<(&SimpleTransaction, &DestinationLook)> {
         let Task::Complete { simple, .. } = &self.job.task else { return None };
         let looks = self.node.contracts.get(&self.job.decree.chain)?.looks.get(&self.job.decree)?;
-        Some((simple, looks.seen.get(&block.or(looks.newest)?)?))
+        Some((simple.as_ref(), looks.seen.get(&block.or(looks.newest)?)?))
     }
 
     pub(super) fn judge_transaction(&self, height: u64, block: [u8; 32], bytes: &[u8]) -> Judgement {

@@ -9,7 +9,7 @@ use super::{Level, Live, Node, Order};
 use crate::contract::{self, Asked};
 use crate::decree::{DecreeId, Kind};
 use crate::request::Event;
-use crate::sender::{Delivery, Hint, Leave, Moves, Outcome, PublishError, Want};
+use crate::sender::{Delivery, Hint, Leave, Moves, Outcome, PublishError, Want, Why};
 
 /// What a look at a contract is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +173,9 @@ impl Node {
             Outcome::Settled(decree) => self.authorisation_resolved(&decree, true),
             Outcome::Foreign(decree) => self.authorisation_resolved(&decree, false),
             Outcome::Waiting(decree, why) => {
-                self.note(Level::Warn, Some(&decree), format!("not sent yet: {why}"));
+                // All else may pass by itself; a key that does not sign is for a person.
+                let level = if why == Why::Unsigned { Level::Alarm } else { Level::Warn };
+                self.note(level, Some(&decree), format!("not sent yet: {why}"));
                 self.remark(&decree, why.to_string());
             }
             Outcome::Halted(halt) => self.note(Level::Alarm, None, format!("the sender stands still: {halt}")),

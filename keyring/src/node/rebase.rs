@@ -22,7 +22,9 @@ impl Node {
         side.sender.fork(None);
         side.waiting.values_mut().for_each(|waiting| waiting.retain(|id| !undone.contains(id)));
         side.waiting.retain(|_, waiting| !waiting.is_empty());
-        undone.iter().for_each(|id| drop(side.lines.leave(id)));
+        for id in undone {
+            side.lines.leave(id);
+        }
         let text = format!(
             "an operator takes {chain} for true as it is now: {} requests behind block {} are undone, and read anew",
             undone.len(),

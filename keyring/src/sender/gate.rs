@@ -5,7 +5,7 @@
 
 use chain_client::Height;
 
-use super::{ContractLook, FRESH_BLOCKS, Leave, Moves, Outcome, Sender};
+use super::{ContractLook, FRESH_BLOCKS, Leave, Moves, Outcome, PenError, Sender};
 use crate::decree::DecreeId;
 
 /// Longest of a contract's or a node's words that is kept.
@@ -88,6 +88,9 @@ pub enum Why {
     /// Nobody said whether its call would pass.
     #[error("no endpoint says whether it would pass: it was refused for another reason than the contract's")]
     Untried,
+    /// The account's key gives no signature, which time does not mend.
+    #[error("{PenError}: nothing is sent for this account; look at the key, `contract.account`, and report it")]
+    Unsigned,
     /// Under its nonce nothing more is signed.
     #[error(
         "as many transactions as allowed were signed under nonce {0}; the last one is sent again until it is mined"
@@ -117,6 +120,7 @@ impl Why {
             Self::Full => "full",
             Self::Refused(_) => "refused",
             Self::Untried => "untried",
+            Self::Unsigned => "unsigned",
             Self::Exhausted(_) => "exhausted",
             Self::Silent => "silent",
         }

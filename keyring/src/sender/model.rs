@@ -8,8 +8,8 @@ use chain_client::zrsign::price::{Used, is_dead};
 use k256::ecdsa::SigningKey;
 
 use super::{
-    AccountLook, Call, ContractLook, Delivery, Hint, Look, Pen, Receipt, RequestLook, RequestState, Revert, Settings,
-    Sight, Signed, Simulated, State,
+    AccountLook, Call, ContractLook, Delivery, Hint, Look, Pen, PenError, Receipt, RequestLook, RequestState, Revert,
+    Settings, Sight, Signed, Simulated, State,
 };
 use crate::decree::{DecreeId, Kind};
 
@@ -48,22 +48,29 @@ pub(super) fn delivery(request: u64, turn: u32, decided_at: Height) -> Delivery 
     Delivery { proxy: PROXY, data: Bytes::copy_from_slice(&request.to_be_bytes()), turn, decided_at }
 }
 
-pub(super) struct ModelPen(SigningKey);
+pub(super) struct ModelPen {
+    key: SigningKey,
+    /// It gives no signature.
+    pub(super) is_dry: bool,
+}
 
 impl ModelPen {
     pub(super) fn new() -> Self {
-        Self(SigningKey::from_slice(&[0x46; 32]).unwrap())
+        Self { key: SigningKey::from_slice(&[0x46; 32]).unwrap(), is_dry: false }
     }
 }
 
 impl Pen for ModelPen {
     fn account(&self) -> Address {
-        Address::from_public_key(self.0.verifying_key())
+        Address::from_public_key(self.key.verifying_key())
     }
 
-    fn sign(&self, digest: B256) -> Signature {
-        let (signature, recovery) = self.0.sign_prehash_recoverable(digest.as_slice()).unwrap();
-        Signature::from_signature_and_parity(signature, recovery.is_y_odd())
+    fn sign(&self, digest: B256) -> Result<Signature, PenError> {
+        if self.is_dry {
+            return Err(PenError);
+        }
+        let (signature, recovery) = self.key.sign_prehash_recoverable(digest.as_slice()).unwrap();
+        Ok(Signature::from_signature_and_parity(signature, recovery.is_y_odd()))
     }
 }
 

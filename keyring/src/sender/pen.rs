@@ -9,12 +9,20 @@ use super::Call;
 /// Gas of a transfer without data.
 pub(super) const TRANSFER_GAS: u64 = 21_000;
 
+/// The account's key gives no signature: nothing is taken for one, so nothing leaves and no nonce is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the account's key gives no signature")]
+pub struct PenError;
+
 /// Signs for the account, deterministically (RFC 6979), so that the same transaction gives the same bytes.
 pub trait Pen {
     /// The account's address.
     fn account(&self) -> Address;
     /// The account's signature over a transaction's digest, `s` in the lower half.
-    fn sign(&self, digest: B256) -> Signature;
+    ///
+    /// # Errors
+    /// [`PenError`]: there is none.
+    fn sign(&self, digest: B256) -> Result<Signature, PenError>;
 }
 
 /// A signed transaction: stored before it leaves, and only ever sent as it is.
@@ -42,7 +50,7 @@ impl Signed {
     }
 
     /// The transaction that makes a call.
-    pub(super) fn of_call(pen: &dyn Pen, chain: u64, nonce: u64, call: &Call) -> Self {
+    pub(super) fn of_call(pen: &dyn Pen, chain: u64, nonce: u64, call: &Call) -> Result<Self, PenError> {
         let (to, data) = (TxKind::Call(call.to), call.data.clone());
         let unsigned =
             LegacyTransaction { nonce, gas_price: call.price, gas_limit: call.gas, to, value: U256::ZERO, data };
@@ -50,7 +58,7 @@ impl Signed {
     }
 
     /// The transfer of nothing to oneself.
-    pub(super) fn of_nothing(pen: &dyn Pen, chain: u64, nonce: u64, price: u128) -> Self {
+    pub(super) fn of_nothing(pen: &dyn Pen, chain: u64, nonce: u64, price: u128) -> Result<Self, PenError> {
         let unsigned = LegacyTransaction {
             nonce,
             gas_price: price,
@@ -62,10 +70,10 @@ impl Signed {
         Self::of(pen, chain, &unsigned, false)
     }
 
-    fn of(pen: &dyn Pen, chain: u64, unsigned: &LegacyTransaction, answers: bool) -> Self {
-        let signature = pen.sign(unsigned.digest(chain));
+    fn of(pen: &dyn Pen, chain: u64, unsigned: &LegacyTransaction, answers: bool) -> Result<Self, PenError> {
+        let signature = pen.sign(unsigned.digest(chain))?;
         let bytes = unsigned.signed(chain, signature.r(), signature.s(), u8::from(signature.v())).to_vec();
         let (nonce, price, gas) = (unsigned.nonce, unsigned.gas_price, unsigned.gas_limit);
-        Self { hash: keccak256(&bytes), bytes, nonce, price, gas, answers }
+        Ok(Self { hash: keccak256(&bytes), bytes, nonce, price, gas, answers })
     }
 }

@@ -49,6 +49,8 @@ enum Op {
     Night,
     Leave(Leave),
     Fork(bool),
+    /// The account's key gives no signature for a while.
+    PenIsDry(bool),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -69,6 +71,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Night),
         1 => prop_oneof![Just(Leave::Nothing), Just(Leave::Stored), Just(Leave::All)].prop_map(Op::Leave),
         1 => any::<bool>().prop_map(Op::Fork),
+        1 => any::<bool>().prop_map(Op::PenIsDry),
     ]
 }
 
@@ -324,6 +327,7 @@ impl World {
             }
             Op::Leave(leave) => self.sender.allow(leave),
             Op::Fork(on) => self.sender.fork(on.then(|| "two blocks at one height".to_owned())),
+            Op::PenIsDry(on) => self.pen.is_dry = on,
         }
     }
 
@@ -348,7 +352,7 @@ impl World {
 
     /// Everything is well from now on. What this party may never send again, others answer.
     fn heals(&mut self) {
-        self.dies = None;
+        (self.dies, self.pen.is_dry) = (None, false);
         (self.chain.paused, self.chain.listed) = (false, true);
         (self.chain.base_fee, self.chain.balance) = (GWEI, Some(100_000_000 * GWEI));
         self.sender.allow(Leave::All);

@@ -147,7 +147,9 @@ impl Sender {
         if let Err(why) = self.can_bear(decree, worst(&asked.call), Some(nonce)) {
             return self.waits(decree, why, moves);
         }
-        let signed = Signed::of_call(pen, self.settings.chain, nonce, &asked.call);
+        let Ok(signed) = Signed::of_call(pen, self.settings.chain, nonce, &asked.call) else {
+            return self.waits(decree, Why::Unsigned, moves);
+        };
         moves.outcomes.push(Outcome::Submitting(decree.clone(), signed.hash));
         if let Some(slot) = self.slots.get_mut(&nonce) {
             slot.value = slot.value.min(asked.value);
@@ -172,7 +174,9 @@ impl Sender {
         if price > max {
             return self.waits(&decree, Why::TooDear { needed: price, max }, moves);
         }
-        let signed = Signed::of_nothing(pen, self.settings.chain, nonce, price);
+        let Ok(signed) = Signed::of_nothing(pen, self.settings.chain, nonce, price) else {
+            return self.waits(&decree, Why::Unsigned, moves);
+        };
         if let Err(why) = self.can_bear(&decree, signed.worst(), Some(nonce)) {
             return self.waits(&decree, why, moves);
         }

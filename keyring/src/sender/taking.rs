@@ -1,10 +1,12 @@
 //! Which answer gets the next nonce: one whose turn has come, whose request is open at the head, whose loss is within its
 //! bounds, and whose very call has just passed a simulation.
 
+use chain_client::Height;
+
 use super::gate::is_open;
 use super::price::learned;
 use super::{
-    Asked, Call, IN_FLIGHT_MAX, Look, Moves, Outcome, Pen, RequestState, Revert, SIMULATION_BLOCKS, Sender, Sent,
+    Asked, Call, Held, IN_FLIGHT_MAX, Look, Moves, Outcome, Pen, RequestState, Revert, SIMULATION_BLOCKS, Sender, Sent,
     Signed, Simulated, Slot, State, Want, Why, book,
 };
 use crate::decree::DecreeId;
@@ -15,6 +17,14 @@ const BACK_OFF_MAX: u32 = 4;
 /// What a call costs at most.
 pub(super) fn worst(call: &Call) -> u128 {
     chain_client::zrsign::price::loss(call.price, 0, call.gas)
+}
+
+impl Held {
+    /// It is tried again after 1, 2, 4, 8, at most 16 blocks.
+    fn back_off(&mut self, height: Height) {
+        self.again_at = height.after(1 << self.refusals.min(BACK_OFF_MAX));
+        self.refusals = self.refusals.saturating_add(1);
+    }
 }
 
 impl Sender {
@@ -120,8 +130,7 @@ impl Sender {
         let height = self.height;
         let Some(held) = self.answers.get_mut(decree) else { return };
         if asked.under.is_none() {
-            held.again_at = height.after(1 << held.refusals.min(BACK_OFF_MAX));
-            held.refusals = held.refusals.saturating_add(1);
+            held.back_off(height);
         }
         let why = match revert {
             Revert::Panic => {
@@ -134,6 +143,15 @@ impl Sender {
         self.waits(decree, why, moves);
     }
 
+    /// The key gives no signature: nothing has changed yet, and the nonce is the next answer's. Tried again after a while.
+    fn unsigned(&mut self, decree: &DecreeId, moves: &mut Moves) {
+        let height = self.height;
+        if let Some(held) = self.answers.get_mut(decree) {
+            held.back_off(height);
+        }
+        self.waits(decree, Why::Unsigned, moves);
+    }
+
     /// The call has passed: it takes a nonce, if nothing has changed meanwhile.
     fn take(&mut self, decree: &DecreeId, asked: &Asked, pen: &dyn Pen, moves: &mut Moves) {
         if self.has_slot(decree) {
@@ -144,7 +162,9 @@ impl Sender {
             Ok(nonce) => nonce,
             Err(why) => return self.waits(decree, why, moves),
         };
-        let signed = Signed::of_call(pen, self.settings.chain, nonce, &asked.call);
+        let Ok(signed) = Signed::of_call(pen, self.settings.chain, nonce, &asked.call) else {
+            return self.unsigned(decree, moves);
+        };
         let slot = Slot {
             decree: decree.clone(),
             nonce,

@@ -18,8 +18,9 @@ use chain_client::zrsign::range::Mark;
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 use keyring::contract::{self, Asked, Told};
 use keyring::decree::DecreeId;
-use keyring::node::{ContractNews, Event, Said, Span};
+use keyring::node::{ContractNews, Event, Level, Order, Said, Span};
 use keyring::request::{RequestRecord, State};
+use keyring::sender::{AccountLook, ContractLook, Look, RequestLook, RequestState, Sight, Simulated};
 use keyring::store::{Store as _, Table};
 use mpc_core::PartyIndex;
 use support::Cluster;
@@ -368,4 +369,49 @@ fn a_contract_that_closes_while_a_request_is_open_stops_it_until_it_opens() {
     cluster.tell_all(|| closed(None));
     cluster.settle();
     one(&cluster, &contract::authorisation_of(&decree), 3);
+}
+
+/// The parties of this support have no account keys, and where gas costs nothing every bound lets an answer pass.
+#[test]
+fn an_answer_that_the_key_of_the_account_does_not_sign_is_not_sent_and_raises_an_alarm() {
+    let mut cluster = Cluster::with(2, 3, &[PROXY]);
+    let mut contract = Contract::new(PROXY);
+    let key = contract.key(WalletKind::Evm, 0);
+    contract.says(&mut cluster, vec![Said::Asked(key.clone(), true)]);
+    let authorisation = contract::authorisation_of(&key.decree().unwrap());
+    one(&cluster, &authorisation, 3);
+    let account = AccountLook { balance: 0, nonce: 4, final_nonce: 4 };
+    let head = Height(20);
+    let sight = Sight { head, timestamp: 1, base_fee: 0, finality: head, account };
+    let look = Look {
+        sight,
+        contract: ContractLook { paused: false, listed: true, response_gas: 200_000 },
+        request: RequestLook { at_head: RequestState::Open, at_final: RequestState::Open, value: 0 },
+        receipts: Vec::new(),
+    };
+    let now = cluster.now;
+    // Whose turn it is not yet asks for nothing; the first of the order does.
+    let mut alarms = Vec::new();
+    for party in &mut cluster.parties {
+        let mut told = |news| {
+            party.node.on(now, Event::Contract(chain(), news));
+            party.node.take_effects().orders
+        };
+        told(ContractNews::Head(head));
+        let orders = told(ContractNews::Look(authorisation.clone(), Box::new(look.clone())));
+        let call = orders.into_iter().find_map(|order| match order {
+            Order::Simulate { call, .. } => Some(call),
+            _ => None,
+        });
+        let Some(call) = call else { continue };
+        let orders = told(ContractNews::Simulated(authorisation.clone(), call, Simulated::Passed));
+        assert!(!orders.iter().any(|order| matches!(order, Order::Send(..))), "{orders:?}");
+        alarms.extend(orders.into_iter().filter_map(|order| match order {
+            Order::Note(note) if note.level == Level::Alarm => Some(note.text),
+            _ => None,
+        }));
+        assert_eq!(party.node.sender(&chain()).unwrap().facts().nonce, Some(4), "the nonce is the next answer's");
+    }
+    assert!(!alarms.is_empty(), "somebody's turn had come");
+    assert!(alarms.iter().all(|text| text.contains("gives no signature")), "{alarms:?}");
 }

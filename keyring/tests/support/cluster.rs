@@ -20,7 +20,7 @@ use keyring::node::{
 };
 use keyring::outbox::{Order as PenOrder, Pen};
 use keyring::runs::{AnyRun, Workshop};
-use keyring::sender::Settings;
+use keyring::sender::{PenError, Settings};
 use keyring::store::{MemoryStore, Store, StoreError, Table};
 use mpc_core::{KeyShare, PartyIndex, Recipient, SessionId, Step, Suite, Threshold, Transparent};
 use rand::{RngCore as _, SeedableRng as _};
@@ -52,14 +52,15 @@ impl Pen for SilentPen {
     }
 }
 
+/// Has no key.
 struct SilentEvmPen;
 
 impl keyring::sender::Pen for SilentEvmPen {
     fn account(&self) -> Address {
         Address::ZERO
     }
-    fn sign(&self, _: B256) -> Signature {
-        unreachable!("nothing is looked at, so nothing is signed")
+    fn sign(&self, _: B256) -> Result<Signature, PenError> {
+        Err(PenError)
     }
 }
 

@@ -71,6 +71,15 @@ impl EvmChain {
         self.pool.ask(ask).await
     }
 
+    /// The nonce that an account's next transaction must carry behind all that waits in a node's pool. A hint: other nodes
+    /// have other pools.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    pub async fn pending_nonce(&self, account: Address) -> Result<u64, EvmError> {
+        self.pool.ask(async |node: &Node| node.call(node.provider.get_transaction_count(account).pending()).await).await
+    }
+
     /// Tries a transaction as it is on top of everything that waits. A hint and no promise: the block may differ.
     ///
     /// # Errors

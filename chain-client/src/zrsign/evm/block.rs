@@ -26,6 +26,8 @@ pub struct Block {
     pub timestamp: u64,
     /// wei per gas that a transaction in it burned; `None` on chains without EIP-1559.
     pub base_fee: Option<u64>,
+    /// Gas that all transactions in it could take together, and so any of them.
+    pub gas_limit: u64,
 }
 
 /// A block's header, for the caller and for the judge of ranges.
@@ -75,7 +77,13 @@ fn checked(evidence: Evidence, shown: RpcHeader) -> Result<Checked, String> {
         bloom: (evidence != Evidence::Agreement).then_some(fields.logs_bloom),
         receipts: (evidence == Evidence::Roots).then_some(fields.receipts_root),
     };
-    let block = Block { height: fields.number, hash, timestamp: fields.timestamp, base_fee: fields.base_fee_per_gas };
+    let block = Block {
+        height: fields.number,
+        hash,
+        timestamp: fields.timestamp,
+        base_fee: fields.base_fee_per_gas,
+        gas_limit: fields.gas_limit,
+    };
     if evidence == Evidence::Roots {
         let height = fields.number;
         let computed = fields.try_into_header().map(|header| header.hash_slow()).ok();

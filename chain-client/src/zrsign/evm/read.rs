@@ -112,7 +112,7 @@ impl EvmChain {
         }
     }
 
-    const fn evidence(&self) -> Evidence {
+    pub(super) const fn evidence(&self) -> Evidence {
         self.settings().evidence
     }
 

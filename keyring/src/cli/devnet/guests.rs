@@ -17,7 +17,7 @@ const EVM_CHAINS: [u64; 2] = [31_337, 31_338];
 /// What every party's account there is given: ten ether.
 const PARTY_WEI: u128 = 10_000_000_000_000_000_000;
 /// Whether the dapp asks for a transaction that the keyring completes: not before the keyring does.
-const SIMPLE_TRANSACTIONS: bool = false;
+const SIMPLE_TRANSACTIONS: bool = true;
 
 /// Two EVM chains, each with a contract and with ether in every party's account.
 pub(super) async fn towns(ground: &Ground, board: &Console) -> Result<Vec<EvmTown>, DevnetError> {

@@ -28,7 +28,7 @@ fn write(observer: &mut Observer, number: u64, record: &RequestRecord) {
 }
 
 /// The funnel, in the order of [`STAGES`].
-fn funnel(observer: &Observer) -> [u64; 9] {
+fn funnel(observer: &Observer) -> [u64; 10] {
     STAGES.map(|stage| observer.metrics.requests.stages.count([CHAIN, "signature", stage]))
 }
 
@@ -46,7 +46,7 @@ fn a_request_passes_each_stage_once() {
     write(&mut observer, 1, &RequestRecord { state: State::Settled, ..sent.clone() });
     // A record that is written again says nothing new.
     write(&mut observer, 1, &RequestRecord { state: State::Settled, ..sent });
-    assert_eq!(funnel(&observer), [0, 0, 1, 1, 1, 1, 0, 0, 0]);
+    assert_eq!(funnel(&observer), [0, 0, 1, 1, 1, 1, 0, 0, 0, 0]);
     assert!(observer.requests.is_empty());
     assert_eq!(observer.metrics.controllers.dead.count([CHAIN]), 0);
 }
@@ -55,13 +55,13 @@ fn a_request_passes_each_stage_once() {
 fn ends_are_told_apart_and_what_is_only_learned_is_in_no_funnel() {
     let mut observer = observer();
     write(&mut observer, 1, &record(State::Unanswerable(Unanswerable::PayloadLength { bytes: 3 })));
-    for (number, end) in [(2, State::Expired), (3, State::Moot)] {
+    for (number, end) in [(2, State::Expired), (3, State::Moot), (5, State::Undone)] {
         write(&mut observer, number, &record(State::Admitted));
         write(&mut observer, number, &record(end));
     }
     write(&mut observer, 4, &RequestRecord { learning: true, ..record(State::Parked) });
     write(&mut observer, 4, &RequestRecord { learning: true, ..record(State::Settled) });
-    assert_eq!(funnel(&observer), [0, 0, 2, 0, 0, 0, 1, 1, 1]);
+    assert_eq!(funnel(&observer), [0, 0, 3, 0, 0, 0, 1, 1, 1, 1]);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_transaction_that_died_is_counted_and_the_next_one_is_no_second_submission()
         write(&mut observer, 1, &RequestRecord { state, ..sent.clone() });
     }
     assert_eq!(observer.metrics.controllers.dead.count([CHAIN]), 1);
-    assert_eq!(funnel(&observer), [0, 0, 1, 1, 1, 0, 0, 0, 0]);
+    assert_eq!(funnel(&observer), [0, 0, 1, 1, 1, 0, 0, 0, 0, 0]);
 }
 
 #[test]

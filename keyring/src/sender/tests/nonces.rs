@@ -182,3 +182,37 @@ fn the_last_of_all_nonces_is_not_used() {
     let request = desk.ask();
     assert!(desk.flying.is_empty() && matches!(desk.why(request), Some(Why::Moved { .. })));
 }
+
+#[test]
+fn where_the_key_gives_no_signature_nothing_is_sent_it_is_told_once_and_no_nonce_is_lost() {
+    let mut desk = Desk::new();
+    desk.pen.is_dry = true;
+    let request = desk.ask();
+    assert!(desk.blocks(20).is_empty());
+    assert_eq!(desk.why(request), Some(Why::Unsigned));
+    assert_eq!(desk.told(), [Outcome::Waiting(decree(request), Why::Unsigned)]);
+    assert_eq!((desk.sender.slots().count(), desk.sender.facts().nonce), (0, Some(5)));
+    let remembered = Sender::recover(desk.settings, &desk.store).unwrap();
+    assert_eq!((remembered.slots().count(), remembered.facts().nonce), (0, Some(5)), "nor on the disk");
+    desk.pen.is_dry = false;
+    let sent = desk.blocks(16);
+    assert!(sent.iter().all(|signed| signed.nonce == 5 && signed.answers && *signed == sent[0]), "{sent:?}");
+    assert!(!sent.is_empty() && desk.sender.facts().nonce == Some(6));
+}
+
+#[test]
+fn what_is_in_flight_when_the_key_gives_no_signature_stays_as_it_is() {
+    let mut desk = Desk::new();
+    let (request, first) = desk.submits();
+    desk.pen.is_dry = true;
+    desk.chain.base_fee = 22 * GWEI / 10;
+    let sent = desk.blocks(6);
+    assert!(sent.iter().all(|signed| *signed == first.signed), "nothing dearer: {sent:?}");
+    assert_eq!(desk.why(request), Some(Why::Unsigned));
+    desk.chain.rivals.push(rival(request));
+    assert!(desk.blocks(3).is_empty(), "nor nothing in its place");
+    assert_eq!(desk.why(request), Some(Why::Unsigned));
+    assert_eq!(desk.sender.slots().map(|slot| slot.signed.len()).collect::<Vec<_>>(), [1]);
+    desk.pen.is_dry = false;
+    assert!(matches!(&desk.block()[..], [nothing] if nothing.nonce == 5 && !nothing.answers));
+}

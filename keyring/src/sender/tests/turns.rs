@@ -30,7 +30,7 @@ fn what_is_signed_is_a_legacy_transaction_for_this_chain_and_the_same_each_time(
     let (price, data) = (signed.price, Bytes::copy_from_slice(&request.to_be_bytes()));
     let unsigned =
         LegacyTransaction { nonce: 5, gas_price: price, gas_limit: GAS, to: PROXY.into(), value: U256::ZERO, data };
-    let signature = desk.pen.sign(unsigned.digest(CHAIN));
+    let signature = desk.pen.sign(unsigned.digest(CHAIN)).unwrap();
     assert_eq!(signature.recover_address_from_prehash(&unsigned.digest(CHAIN)).unwrap(), desk.pen.account());
     assert_eq!(signature.normalize_s(), None, "in the lower half");
     let bytes = unsigned.signed(CHAIN, signature.r(), signature.s(), signature.v().into());
