@@ -9,8 +9,10 @@
 //! | `scan` | all open requests of the keyring, in pages of one height |
 //! | `submit` | broadcasts stored bytes, finds their receipts |
 //! | `map` | the chain's messages in our words |
+//! | [`ask`] | the other end: how to ask, and whether an answer is one |
 //! | `fork` | whether all endpoints follow one chain |
 
+pub mod ask;
 mod fork;
 pub mod map;
 mod read;

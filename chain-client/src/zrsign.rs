@@ -8,6 +8,7 @@
 //! | [`event`] | logs to requests, by topic and by the contract's own type numbers |
 //! | [`transaction`] | the nine-item payload, the fictitious simple one, and their digests |
 //! | [`authorisation`] | the digest that admits an answer, and its signature's one form |
+//! | [`ask`] | the other end: how to ask, and whether an answer is what was asked for |
 //! | [`range`] | whether a range of blocks is complete |
 //! | [`price`] | at which gas price a response does not revert |
 //! | [`revert`] | why a response would revert |
@@ -16,6 +17,7 @@
 //! The facts all of this relies on stand in `docs/zrsign.md`.
 
 pub mod abi;
+pub mod ask;
 pub mod authorisation;
 pub mod event;
 pub mod evm;

@@ -1,11 +1,25 @@
-//! The surface of zrSign v1 that a keyring meets: two requests, their resolutions, the views that it reads, the two
-//! responses, and the errors that these can end with. `docs/zrsign.md` has it whole.
+//! The surface of zrSign v1 that a keyring and an asker meet: the calls that ask, two requests, their resolutions, the
+//! views that are read, the two responses, and the errors that all of these can end with. `docs/zrsign.md` has it whole.
 
 #![allow(missing_docs, reason = "the macro's output; what each item means stands in docs/zrsign.md")]
 
 use alloy_sol_types::sol;
 
 sol! {
+    struct ZrKeyReqParams {
+        address owner;
+        bytes32 walletTypeId;
+        uint8 options;
+    }
+
+    struct ZrSignParams {
+        bytes32 walletTypeId;
+        uint256 walletIndex;
+        bytes32 dstChainId;
+        bytes payload;
+        bool broadcast;
+    }
+
     struct SigReqParams {
         bytes32 walletTypeId;
         uint256 walletIndex;
@@ -59,6 +73,10 @@ sol! {
     event ChainIdSupport(bytes32 indexed walletTypeId, bytes32 indexed chainId, string caip, bool support);
     event Upgraded(address indexed implementation);
 
+    function zrKeyReq(ZrKeyReqParams params) external payable;
+    function zrSignHash(ZrSignParams params) external payable;
+    function zrSignTx(ZrSignParams params) external payable;
+    function zrSignSimpleTx(ZrSignParams params) external payable;
     function zrKeyRes(ZrKeyResParams params) external;
     function zrSignRes(SignResParams params) external;
 
@@ -71,6 +89,15 @@ sol! {
     function hasRole(bytes32 role, address account) external view returns (bool);
     function paused() external view returns (bool);
     function version() external view returns (uint256);
+    /// By options (`_0`), for a key; by a wallet (`_1`), for a signature.
+    function estimateFee(uint8 options, uint256 value)
+        external
+        view
+        returns (uint256 mpc, uint256 netResp, uint256 total);
+    function estimateFee(bytes32 walletTypeId, address owner, uint256 walletIndex, uint256 value)
+        external
+        view
+        returns (uint256 mpc, uint256 netResp, uint256 total);
     function getRespGas() external view returns (uint256);
     function getTraceId() external view returns (uint256);
     function getRequestState(uint256 traceId) external view returns (uint8 status, uint256 value);
@@ -80,6 +107,13 @@ sol! {
         returns (uint8 status, uint8 options, uint256 value);
     function getZrKey(bytes32 walletTypeId, address owner, uint256 index) external view returns (string);
     function getZrKeys(bytes32 walletTypeId, address owner) external view returns (string[]);
+
+    error InsufficientFee(uint256 requiredFee, uint256 providedFee);
+    error ChainIdNotSupported(bytes32 walletTypeId, bytes32 chainId);
+    error InvalidOptions(uint8 options);
+    error InvalidWalletIndex(uint256 walletIndex);
+    error WalletNotRegisteredForMonitoring(uint256 walletIndex);
+    error BroadcastNotAllowed();
 
     error EnforcedPause();
     error WalletTypeNotSupported(bytes32 walletTypeId);
@@ -114,6 +148,18 @@ mod tests {
             assert_eq!(hex::encode(ours), known);
         }
         let selectors = [
+            (zrKeyReqCall::SELECTOR, "60a48995"),
+            (zrSignHashCall::SELECTOR, "15c39391"),
+            (zrSignTxCall::SELECTOR, "93f874c4"),
+            (zrSignSimpleTxCall::SELECTOR, "daefde8e"),
+            (estimateFee_0Call::SELECTOR, "a213cbaa"),
+            (estimateFee_1Call::SELECTOR, "b933e46f"),
+            (InsufficientFee::SELECTOR, "a458261b"),
+            (ChainIdNotSupported::SELECTOR, "4e588fd3"),
+            (InvalidOptions::SELECTOR, "f8b98c9a"),
+            (InvalidWalletIndex::SELECTOR, "6af0e682"),
+            (WalletNotRegisteredForMonitoring::SELECTOR, "a80d65f8"),
+            (BroadcastNotAllowed::SELECTOR, "7ef2aa56"),
             (zrKeyResCall::SELECTOR, "31852273"),
             (zrSignResCall::SELECTOR, "050a5784"),
             (SRC_CHAIN_IDCall::SELECTOR, "1459dda2"),

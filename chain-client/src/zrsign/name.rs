@@ -12,6 +12,8 @@ use alloy_sol_types::SolValue as _;
 use serde::{Deserialize, Serialize};
 
 use crate::name::KeyType;
+use crate::proto::zrchain::treasury::WalletType;
+use crate::wallet::{self, WalletError};
 
 /// A zrSign contract: its proxy on a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -90,6 +92,20 @@ impl WalletKind {
             Self::Evm => KeyType::EcdsaSecp256k1,
             Self::BitcoinMainnet | Self::BitcoinTestnet => KeyType::BitcoinSecp256k1,
         }
+    }
+
+    /// The one form in which the address of a wallet with this key is published: mixed case for EVM,
+    /// pay-to-witness-public-key-hash for Bitcoin.
+    ///
+    /// # Errors
+    /// When the bytes are no compressed secp256k1 key.
+    pub fn address(self, public_key: &[u8]) -> Result<String, WalletError> {
+        let wallet = match self {
+            Self::Evm => WalletType::Evm,
+            Self::BitcoinMainnet => WalletType::BtcMainnet,
+            Self::BitcoinTestnet => WalletType::BtcTestnet,
+        };
+        wallet::address(self.key_type(), public_key, wallet, "")
     }
 }
 

@@ -239,8 +239,15 @@ impl SimpleTransaction {
         if call.abi_encode() != payload {
             return Err(PayloadError::NotSimple);
         }
-        let to = recipient(&call.to).ok_or(PayloadError::Recipient)?;
+        let to = address(&call.to).ok_or(PayloadError::Recipient)?;
         Ok(Self { to, value: call.value, data: call.data })
+    }
+
+    /// The payload of a request, with the recipient in its mixed-case form.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let call = transactionCall { to: self.to.to_string(), value: self.value, data: self.data.clone() };
+        call.abi_encode().into()
     }
 
     /// The transaction that it becomes: one function of what all parties see at the same block.
@@ -305,8 +312,9 @@ impl SimpleTransaction {
     }
 }
 
-/// An address as people write it: of one case, or with the checksum of mixed case.
-fn recipient(text: &str) -> Option<Address> {
+/// An address as people write it: of one case, or with the checksum of mixed case. `None` for everything else.
+#[must_use]
+pub fn address(text: &str) -> Option<Address> {
     let digits = text.strip_prefix("0x")?;
     let letters = || digits.chars().filter(char::is_ascii_alphabetic);
     let is_mixed =
@@ -363,6 +371,7 @@ mod tests {
             "4dbda8d6000000000000000000000000000000000000000000000000000000000000006000000000000000000000000000000000000000000000000000038d7ea4c6800000000000000000000000000000000000000000000000000000000000000000c0000000000000000000000000000000000000000000000000000000000000002a307833434136396463303832346646333642353435646442316235653462663133423137393035343231000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
         );
         let simple = SimpleTransaction::decode(&payload).unwrap();
+        assert_eq!(simple.encode(), payload);
         assert_eq!((simple.to, simple.value), (RECIPIENT, U256::from(1_000_000_000_000_000_u64)));
         let at = Surroundings { nonce: 0, base_fee: 1_000_000_000, gas_estimate: 0 };
         let caps = Caps { tip: 0, gas_price_max: u128::MAX, gas_limit_max: 1_000_000 };
@@ -458,7 +467,7 @@ mod tests {
     fn recipients_are_addresses_of_one_case_or_with_their_checksum() {
         let text = "0x3CA69dc0824fF36B545ddB1b5e4bf13B17905421";
         for good in [text.to_owned(), text.to_lowercase(), format!("0x{}", text[2..].to_uppercase())] {
-            assert_eq!(recipient(&good), Some(RECIPIENT), "{good}");
+            assert_eq!(address(&good), Some(RECIPIENT), "{good}");
         }
         for bad in [
             "",
@@ -468,7 +477,7 @@ mod tests {
             "0x3CA69dc0824fF36B545ddB1b5e4bf13B1790542",
             "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
         ] {
-            assert_eq!(recipient(bad), None, "{bad}");
+            assert_eq!(address(bad), None, "{bad}");
         }
     }
 
@@ -489,6 +498,13 @@ mod tests {
             let value = U256::from_be_bytes(value);
             let transaction = LegacyTransaction { nonce, gas_price, gas_limit, to, value, data: data.into() };
             prop_assert_eq!(LegacyTransaction::decode(&transaction.encode()), Ok(transaction));
+        }
+
+        #[test]
+        fn every_simple_transaction_survives_its_payload(to: [u8; 20], value: [u8; 32], data: Vec<u8>) {
+            let simple =
+                SimpleTransaction { to: to.into(), value: U256::from_be_bytes(value), data: data.into() };
+            prop_assert_eq!(SimpleTransaction::decode(&simple.encode()), Ok(simple));
         }
 
         #[test]
