@@ -29,6 +29,8 @@ mod ground;
 #[path = "support/settings.rs"]
 mod settings;
 
+#[path = "direct/kills.rs"]
+mod kills;
 #[path = "direct/node.rs"]
 mod node;
 #[path = "direct/owners.rs"]
