@@ -35,6 +35,8 @@ mod kills;
 mod node;
 #[path = "direct/owners.rs"]
 mod owners;
+#[path = "direct/reorganisations.rs"]
+mod reorganisations;
 #[path = "direct/scene.rs"]
 mod scene;
 #[path = "direct/town.rs"]
