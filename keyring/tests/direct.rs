@@ -41,3 +41,5 @@ mod reorganisations;
 mod scene;
 #[path = "direct/town.rs"]
 mod town;
+#[path = "direct/upgrades.rs"]
+mod upgrades;
