@@ -31,6 +31,8 @@ mod settings;
 
 #[path = "direct/kills.rs"]
 mod kills;
+#[path = "direct/lies.rs"]
+mod lies;
 #[path = "direct/node.rs"]
 mod node;
 #[path = "direct/owners.rs"]
