@@ -56,6 +56,7 @@ impl Node {
         let decree = decree.clone();
         if self.live.contains_key(&decree) {
             self.log_unable(&packet, &decree, statement);
+            self.tell_of_another_reading(&packet, &decree, statement);
             self.with_live(&decree, |live, view, node| {
                 if matches!(packet.envelope.about_decree(), Some((_, _, Statement::Propose(_)))) {
                     live.request.state = live.request.state.clone().on(&Event::Proposed);
@@ -82,6 +83,22 @@ impl Node {
             let text = format!("party {} is unable", packet.envelope.from);
             self.note(Level::Debug, Some(decree), text);
         }
+    }
+
+    /// A peer proposes an answer to something else than what this party has read under that name (law 1): to one of the two
+    /// an endpoint has shown what is not on the chain. Told once for each request.
+    fn tell_of_another_reading(&mut self, packet: &Packet, decree: &DecreeId, statement: &Statement) {
+        let Statement::Propose(proposal) = statement else { return };
+        let is_news = |live: &&Live| live.digest != proposal.request && live.request.note.is_empty();
+        if self.live.get(decree).filter(is_news).is_none() {
+            return;
+        }
+        let text = format!(
+            "party {} reads another request under this name: compare our endpoints, one shows what is not on the chain",
+            packet.envelope.from
+        );
+        self.note(Level::Warn, Some(decree), text.clone());
+        self.remark(decree, text);
     }
 
     /// A packet about a request that is not live here: finished long ago, or not shown by the own endpoint yet.

@@ -314,6 +314,29 @@ fn a_request_by_a_wallet_whose_key_is_not_known_yet_waits_for_it() {
     one(&cluster, &contract::authorisation_of(&hash.decree().unwrap()), 3);
 }
 
+/// Where an endpoint's logs are not proven, a lie is found by the others' word alone.
+#[test]
+fn a_party_that_was_shown_another_payload_joins_nothing_and_says_so() {
+    let mut cluster = Cluster::with(2, 3, &[PROXY]);
+    let mut contract = Contract::new(PROXY);
+    let key = contract.key(WalletKind::Evm, 0);
+    contract.says(&mut cluster, vec![Said::Asked(key, true)]);
+    let [truth, lie] = [[3; 32], [4; 32]].map(|payload| contract.hash(WalletKind::Evm, 0, &payload));
+    let decree = truth.decree().unwrap();
+    assert_eq!(lie.decree().unwrap(), decree, "no payload is in a name");
+    let at = contract.next();
+    let to = Mark { height: at.height, hash: at.block, next_trace: U256::ZERO };
+    let span = Span { from: contract.mark, to, source: Some(SOURCE), said: vec![Said::Asked(lie, true)] };
+    cluster.tell(PartyIndex::new(2), Event::Contract(chain(), ContractNews::Span(Box::new(span))));
+    contract.says_to(&mut cluster, &[0, 1], vec![Said::Asked(truth, true)]);
+    one(&cluster, &decree, 2);
+    let bytes = cluster.parties[2].store.read(Table::Decree, &decree.to_bytes()).unwrap();
+    let own = bytes.map(|bytes| keyring::agreement::Record::decode(&bytes).unwrap()).unwrap_or_default();
+    assert!(own.joined.is_none() && own.accepted.is_none(), "{own:?}");
+    let note = record(&cluster, 2, &decree).unwrap().note;
+    assert!(note.contains("reads another request under this name"), "{note}");
+}
+
 #[test]
 fn a_span_that_does_not_follow_the_last_is_not_taken() {
     let mut cluster = Cluster::with(2, 3, &[PROXY]);

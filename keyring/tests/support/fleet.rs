@@ -41,11 +41,15 @@ impl Fleet {
 
     /// The same, with every choice.
     pub(crate) async fn on(terms: Terms) -> Self {
-        let running = (0..terms.of).map(|_| None).collect();
-        let monitoring = vec![None; usize::from(terms.of)];
-        let mut fleet = Self { ground: Ground::lay(terms).await, running, monitoring };
-        for i in 0..usize::from(terms.of) {
-            fleet.start_party(i).await;
+        Self::of(Ground::lay(terms).await).await
+    }
+
+    /// All daemons running on a ground that is laid out.
+    pub(crate) async fn of(ground: Ground) -> Self {
+        let of = usize::from(ground.terms.of);
+        let mut fleet = Self { ground, running: (0..of).map(|_| None).collect(), monitoring: vec![None; of] };
+        for party in 0..of {
+            fleet.start_party(party).await;
         }
         fleet
     }

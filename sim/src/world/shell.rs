@@ -107,7 +107,10 @@ impl World {
             Order::ReadStanding(decree, request) => self.read_standing(party, decree, request),
             Order::Broadcast(_, signed) => self.broadcast(party, signed),
             // This world has no contracts.
-            Order::LookAtContract { .. } | Order::Simulate { .. } | Order::Send(..) => {}
+            Order::LookAtContract { .. }
+            | Order::LookAtDestination { .. }
+            | Order::Simulate { .. }
+            | Order::Send(..) => {}
             Order::Draw => {
                 let (incarnation, nonce) = (self.process(party).incarnation, self.rng.next_u64());
                 self.after(0, Happening::Told { party, incarnation, event: Box::new(Event::Nonce(nonce)) });
