@@ -3,6 +3,7 @@
 
 use alloy_primitives::keccak256;
 use alloy_provider::Provider as _;
+use keyring::admin::proto::RebaseContractRequest;
 
 use crate::customer::Customer;
 use crate::go_between::GoBetween;
@@ -40,9 +41,8 @@ async fn an_answer_that_is_taken_back_before_it_is_final_goes_out_again_as_it_wa
     scene.fleet.stop().await;
 }
 
-/// How an operator lets it go on is a second half, to stand where this ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_chain_that_takes_a_final_block_back_is_served_no_more_and_others_are() {
+async fn a_chain_that_takes_a_final_block_back_is_served_no_more_until_its_operators_decide_and_others_are() {
     let mut scene = Scene::with(TERMS).await;
     let wallet = scene.town.with_wallet().await;
     scene.serves(wallet).await;
@@ -53,6 +53,7 @@ async fn a_chain_that_takes_a_final_block_back_is_served_no_more_and_others_are(
     scene.town.blocks_stop().await;
     scene.town.hurry().await;
     scene.reads_on().await;
+    let below = scene.town.last_final().await - 8;
     scene.town.reorganise(6).await;
     scene.town.blocks_come().await;
     for party in scene.parties() {
@@ -85,5 +86,20 @@ async fn a_chain_that_takes_a_final_block_back_is_served_no_more_and_others_are(
     let signatures = customer.ask_signatures(keys[0], &[vec![7; 32]]).await;
     customer.all_fulfilled(&signatures).await;
     assert!(scene.town.is_open(trace).await && scene.sent() == sent, "still");
+
+    // The operators have come to one mind. A word that would skip what was taken back is refused.
+    for party in scene.parties() {
+        let socket = scene.fleet.party_folder(party).join("data").join("admin.sock");
+        let mut admin = keyring::admin::connect(&socket).await.unwrap();
+        let ask = |height| RebaseContractRequest { chain: NAME.to_owned(), height };
+        let refused = admin.rebase_contract(ask(u64::MAX)).await.unwrap_err();
+        assert!(refused.message().contains("is not below block"), "{refused}");
+        assert_eq!(admin.rebase_contract(ask(below)).await.unwrap().into_inner().undone, 0, "nothing was asked there");
+        let again = admin.rebase_contract(ask(below)).await.unwrap_err();
+        assert!(again.message().contains("nothing to decide"), "{again}");
+    }
+    scene.town.hurrying(scene.town.answered(trace, hash, wallet)).await;
+    scene.rests().await;
+    scene.all_ready().await;
     scene.fleet.stop().await;
 }
