@@ -10,6 +10,7 @@
 
 mod build;
 pub mod contract;
+pub(crate) mod evm_chain;
 pub(crate) mod evm_pen;
 pub mod export;
 pub mod facts;

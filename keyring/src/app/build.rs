@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use chain_client::zrsign::evm::{Evidence, EvmChain, EvmSettings, EvmSetupError, Finality};
+use chain_client::zrsign::evm::{EvmSettings, EvmSetupError};
 use chain_client::{Endpoint, PartyAccount, ZrChain};
 use mpc_core::{PartyIndex, Suite};
 use rand::SeedableRng as _;
 use transport::{NodeKey, WallClock};
 
 use super::contract::ContractFollower;
+use super::evm_chain::evm_chain;
 use super::evm_pen::EvmPen;
 use super::facts::{ChainView, ContractView};
 use super::pen::AccountPen;
@@ -22,7 +23,7 @@ use crate::admin::{BindError, Listener};
 use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::committee::Committee;
-use crate::config::{ChainConfig, Config, ContractConfig, Environment, RawEvidence, RawFinality, SecretError};
+use crate::config::{ChainConfig, Config, ContractConfig, Environment, SecretError};
 use crate::contract;
 use crate::driver::Bounds;
 use crate::identity::{IdentityError, NodeIdentity};
@@ -361,19 +362,7 @@ fn build_contract(
     })?;
     let account = pen.account();
     check_account(roster, me, &name, &account.to_string())?;
-    let endpoints: Vec<url::Url> = config.endpoints.iter().map(|endpoint| endpoint.reveal().clone()).collect();
-    let finality = match config.finality {
-        RawFinality::Finalized => Finality::Finalized,
-        RawFinality::Depth(depth) => Finality::Depth(depth),
-    };
-    let evidence = match config.evidence {
-        RawEvidence::Roots => Evidence::Roots,
-        RawEvidence::Blooms => Evidence::Blooms,
-        RawEvidence::Agreement => Evidence::Agreement,
-    };
-    let settings =
-        EvmSettings { call_timeout: config.call_timeout, evidence, agree: config.agree, ..EvmSettings::default() };
-    let client = EvmChain::new(config.proxy.chain, &endpoints, finality, settings)
+    let client = evm_chain(config, EvmSettings::default())
         .map_err(|source| BuildError::EvmEndpoint { chain: name.clone(), source })?;
     let setup = ContractSetup {
         proxy: config.proxy,
