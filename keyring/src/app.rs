@@ -11,6 +11,7 @@
 mod build;
 pub mod contract;
 pub mod destination;
+pub(crate) mod evm_chain;
 pub(crate) mod evm_pen;
 pub mod export;
 pub mod facts;

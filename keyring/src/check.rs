@@ -5,12 +5,14 @@
 //! runs it asks the node itself, and opens nothing that the node holds.
 
 mod chains;
+mod contracts;
 pub mod gather;
 mod local;
 mod peers;
 #[cfg(test)]
 mod tests;
 
+pub use self::contracts::{ContractFacts, ContractMemory, ContractState, ContractWords, EvmAccountFacts, EvmNodeFacts};
 use crate::roster::Roster;
 use chain_client::{AccountFacts, Block, FeePolicy, GasPrice, KeyringFacts};
 use serde::Serialize;
@@ -74,6 +76,8 @@ pub struct PartyFacts {
     pub peers: BTreeMap<String, PeerFacts>,
     /// The chains.
     pub chains: Vec<ChainFacts>,
+    /// The contracts on EVM chains.
+    pub contracts: Vec<ContractFacts>,
 }
 
 /// A secret, without its contents.
@@ -192,6 +196,9 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     findings.extend(peers::peers(party));
     for chain in &party.chains {
         findings.extend(chains::chain(chain, party));
+    }
+    for contract in &party.contracts {
+        findings.extend(contracts::contract(contract, party));
     }
     findings.push(chains::clock(party));
     findings

@@ -48,6 +48,20 @@ async fn hear(child: &mut Child, until: &[&str]) -> Vec<Value> {
     heard
 }
 
+/// What `check` finds beside a running party.
+async fn checked(folder: &Path, number: usize) -> Vec<Value> {
+    let config = folder.join(format!("party-{number}")).join("keyringd.toml");
+    let told = Command::new(env!("CARGO_BIN_EXE_keyringd"))
+        .args(["check", "--json", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    told["findings"].as_array().unwrap().clone()
+}
+
 /// Whether a party answers on its socket.
 fn answers(folder: &Path, number: usize) -> bool {
     let party = folder.join(format!("party-{number}"));
@@ -88,10 +102,25 @@ async fn three_processes_serve_a_contract_on_an_evm_chain() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let mut child = devnet(folder.path(), &["--evm", "--once"]);
-    let (heard, status) =
-        tokio::time::timeout(2 * PATIENCE, async { (hear(&mut child, &[]).await, child.wait().await.unwrap()) })
-            .await
-            .expect("within four minutes");
+    let served = async {
+        // The rest is said later: what a reader had taken in beyond the note would be lost with it.
+        let ready = hear(&mut child, &["consumer"]).await;
+        assert!(ready.last().is_some_and(|line| line["event"] == "note"), "it ended before: {ready:#?}");
+        let checked = checked(folder.path(), 1).await;
+        (checked, hear(&mut child, &[]).await, child.wait().await.unwrap())
+    };
+    let (checked, heard, status) = tokio::time::timeout(2 * PATIENCE, served).await.expect("within four minutes");
+    for chain in ["eip155:31337", "eip155:31338"] {
+        let of_chain = |what: &str| checked.iter().find(|finding| finding["subject"] == format!("{chain} {what}"));
+        // Roles may have been granted too lately to be final.
+        let controller = of_chain("controller").unwrap();
+        assert!(controller["found"].as_str().unwrap().contains("the MPC role of"), "the node tells it: {controller}");
+        let elsewhere = of_chain("role elsewhere").unwrap();
+        assert_eq!(elsewhere["verdict"], "ok", "{elsewhere}");
+    }
+    let of_contracts = |finding: &&Value| finding["subject"].as_str().unwrap().starts_with("eip155:");
+    let mut failed = checked.iter().filter(of_contracts).filter(|finding| finding["verdict"] == "fail");
+    assert!(failed.next().is_none(), "{checked:#?}");
     let summary = heard.last().unwrap();
     assert_eq!(summary["event"], "summary", "{heard:#?}");
     assert_eq!(summary["success"], true, "{heard:#?}");

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use chain_client::zrsign::evm::{Evidence, EvmChain, EvmSettings, EvmSetupError, Finality};
+use chain_client::zrsign::evm::{EvmChain, EvmSettings, EvmSetupError};
 use chain_client::{Endpoint, PartyAccount, ZrChain};
 use mpc_core::{PartyIndex, Suite};
 use rand::SeedableRng as _;
 use transport::{NodeKey, WallClock};
 
 use super::contract::ContractFollower;
+use super::evm_chain::{destination_chain, evm_chain};
 use super::evm_pen::EvmPen;
 use super::facts::{ChainView, ContractView};
 use super::pen::AccountPen;
@@ -22,10 +23,7 @@ use crate::admin::{BindError, Listener};
 use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::committee::Committee;
-use crate::config::{
-    ChainConfig, Config, ContractConfig, DestinationConfig, EndpointUrl, Environment, RawEvidence, RawFinality,
-    SecretError,
-};
+use crate::config::{ChainConfig, Config, ContractConfig, DestinationConfig, Environment, SecretError};
 use crate::contract;
 use crate::driver::Bounds;
 use crate::identity::{IdentityError, NodeIdentity};
@@ -367,13 +365,8 @@ fn build_contract(
     })?;
     let account = pen.account();
     check_account(roster, me, &name, &account.to_string())?;
-    let settings = EvmSettings {
-        call_timeout: config.call_timeout,
-        evidence: evidence(config.evidence),
-        agree: config.agree,
-        ..EvmSettings::default()
-    };
-    let client = evm_chain(config.proxy.chain, &config.endpoints, config.finality, settings)?;
+    let client = evm_chain(config, EvmSettings::default())
+        .map_err(|source| BuildError::EvmEndpoint { chain: name.clone(), source })?;
     let setup = ContractSetup {
         proxy: config.proxy,
         destinations: config.destinations.clone(),
@@ -394,39 +387,11 @@ fn build_contract(
 
 /// The chains to which simple transactions may go.
 fn build_destinations(destinations: &[DestinationConfig]) -> Result<BTreeMap<u64, Arc<EvmChain>>, BuildError> {
-    let build = |config: &DestinationConfig| {
-        let settings = EvmSettings {
-            call_timeout: config.call_timeout,
-            evidence: evidence(config.evidence),
-            agree: if config.evidence == RawEvidence::Agreement { 2 } else { 1 },
-            ..EvmSettings::default()
-        };
-        Ok((config.chain, Arc::new(evm_chain(config.chain, &config.endpoints, config.finality, settings)?)))
+    let build = |config: &DestinationConfig| match destination_chain(config) {
+        Ok(chain) => Ok((config.chain, Arc::new(chain))),
+        Err(source) => Err(BuildError::EvmEndpoint { chain: contract::chain_of(config.chain), source }),
     };
     destinations.iter().map(build).collect()
-}
-
-const fn evidence(asked: RawEvidence) -> Evidence {
-    match asked {
-        RawEvidence::Roots => Evidence::Roots,
-        RawEvidence::Blooms => Evidence::Blooms,
-        RawEvidence::Agreement => Evidence::Agreement,
-    }
-}
-
-fn evm_chain(
-    chain: u64,
-    endpoints: &[EndpointUrl],
-    finality: RawFinality,
-    settings: EvmSettings,
-) -> Result<EvmChain, BuildError> {
-    let endpoints: Vec<url::Url> = endpoints.iter().map(|endpoint| endpoint.reveal().clone()).collect();
-    let finality = match finality {
-        RawFinality::Finalized => Finality::Finalized,
-        RawFinality::Depth(depth) => Finality::Depth(depth),
-    };
-    EvmChain::new(chain, &endpoints, finality, settings)
-        .map_err(|source| BuildError::EvmEndpoint { chain: contract::chain_of(chain), source })
 }
 
 /// Two parties with one account would spend each other's sequences.

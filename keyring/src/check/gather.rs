@@ -1,6 +1,8 @@
 //! Collects the facts for a check: reads files, asks the running node or shakes hands with its peers, asks each chain
 //! node. Refuses to judge. Every wait has an end.
 
+mod contracts;
+
 use super::{
     ChainFacts, ChainState, EndpointFacts, Facts, PartyFacts, PeerFacts, RunningFacts, SecretFacts, StoreFacts,
 };
@@ -8,10 +10,11 @@ use crate::admin;
 use crate::admin::proto::{StatusReply, StatusRequest};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ChainConfig, Config, Environment, RawUnlock, SecretRef};
+use crate::contract::chain_of;
 use crate::identity::NodeIdentity;
 use crate::report::Report;
 use crate::roster::Roster;
-use crate::store::{OpenError, RocksStore};
+use crate::store::{OpenError, RocksStore, Store};
 use chain_client::{Endpoint, GasPrice, PartyAccount, Settings, ZrChain};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
@@ -49,7 +52,7 @@ async fn party(config: &Config, environment: &dyn Environment) -> PartyFacts {
     } else {
         Err(format!("there is none in {} yet", config.node.roster.display()))
     };
-    let store = store(config, environment);
+    let (store, remembered) = store(config, environment);
     let status = status(config).await;
     let peers = match (&status, &roster, &identity) {
         (Some(status), ..) => told(status),
@@ -63,6 +66,8 @@ async fn party(config: &Config, environment: &dyn Environment) -> PartyFacts {
     for chain in &config.chains {
         chains.push(self::chain(chain, environment, clock.as_ref()).await);
     }
+    let memories = contracts::memories(config, status.as_ref(), remembered);
+    let contracts = contracts::contracts(config, environment, roster.as_ref().ok(), memories, clock.as_ref()).await;
     let folder = &config.node.data_dir;
     PartyFacts {
         name: config.node.name.clone(),
@@ -81,6 +86,7 @@ async fn party(config: &Config, environment: &dyn Environment) -> PartyFacts {
         }),
         peers,
         chains,
+        contracts,
     }
 }
 
@@ -113,15 +119,22 @@ fn secrets(config: &Config, environment: &dyn Environment) -> Vec<SecretFacts> {
         };
         secrets.push(facts(&format!("chain.account ({})", chain.id), &chain.account, fault));
     }
+    for contract in &config.contracts {
+        let field = format!("contract.account ({})", chain_of(contract.proxy.chain));
+        secrets.push(facts(&field, &contract.account, contracts::account(contract, environment).err()));
+    }
     secrets
 }
 
-fn store(config: &Config, environment: &dyn Environment) -> StoreFacts {
-    let Ok(unlock) = config.store.unlock(environment) else { return StoreFacts::NoKey };
-    match RocksStore::inspect(&config.node.data_dir, &unlock, Box::new(ChaCha20Rng::from_entropy())) {
-        Ok(found) => StoreFacts::Opens { position: found.head.position, owner: found.owner },
-        Err(OpenError::InUse { .. }) => StoreFacts::InUse,
-        Err(error) => StoreFacts::Fault(line(error)),
+/// The store, and what it remembers of the contracts.
+fn store(config: &Config, environment: &dyn Environment) -> (StoreFacts, contracts::Memories) {
+    let missing = |facts| (facts, Err("the store was not read".to_owned()));
+    let Ok(unlock) = config.store.unlock(environment) else { return missing(StoreFacts::NoKey) };
+    let look = |store: &dyn Store| config.contracts.iter().map(|it| contracts::remembered(store, it.proxy)).collect();
+    match RocksStore::inspect(&config.node.data_dir, &unlock, Box::new(ChaCha20Rng::from_entropy()), look) {
+        Ok((found, memories)) => (StoreFacts::Opens { position: found.head.position, owner: found.owner }, memories),
+        Err(OpenError::InUse { .. }) => missing(StoreFacts::InUse),
+        Err(error) => missing(StoreFacts::Fault(line(error))),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What lies on this machine: secrets, roster, store, disk, process.
 
-use super::{Finding, PartyFacts, StoreFacts, fail, ok, warn};
+use super::{ContractFacts, Finding, PartyFacts, StoreFacts, fail, ok, warn};
+use crate::contract::chain_of;
+use crate::roster::{Roster, RosterEntry};
 
 /// Below this a store cannot be trusted to take another day's writes.
 const DISK_LEAST: u64 = 256 << 20;
@@ -54,9 +56,33 @@ pub(super) fn roster(party: &PartyFacts) -> Finding {
             return fail(SUBJECT, found, "put back the account key that the roster names, or hold a new ceremony");
         }
     }
+    if let Some(finding) = party.contracts.iter().find_map(|contract| in_roster(contract, roster, own)) {
+        return finding;
+    }
     let threshold = roster.threshold();
     let (epoch, need, of) = (roster.epoch(), threshold.need(), threshold.of());
     ok(SUBJECT, format!("epoch {epoch}, {need} of {of}, signed by all; fingerprint {}", roster.fingerprint()))
+}
+
+/// All parties have asked for a contract's controller key, and none has another's account there. A roster need not list
+/// accounts on EVM chains; what it lists holds.
+fn in_roster(contract: &ContractFacts, roster: &Roster, own: &RosterEntry) -> Option<Finding> {
+    const SUBJECT: &str = "roster";
+    let (proxy, chain) = (contract.proxy, chain_of(contract.proxy.chain));
+    if !roster.contracts().contains(&proxy) {
+        let found = format!("it does not name {proxy}: nobody has asked for a controller key there");
+        let remedy = "hold a new ceremony in which every card names the contract, or take its section out";
+        return Some(fail(SUBJECT, found, remedy));
+    }
+    let account = contract.account?.to_string();
+    let whose = roster.index_of_account(&chain, &account).and_then(|place| roster.entry(place));
+    if let Some(other) = whose.filter(|entry| entry.node_key != own.node_key) {
+        let found = format!("on {chain} this party's account is {account}, which is party {}'s", other.name);
+        return Some(fail(SUBJECT, found, "two account keys were exchanged: put each where it belongs"));
+    }
+    let listed = own.accounts.get(&chain).filter(|listed| **listed != account)?;
+    let found = format!("on {chain} this party's account is {account}, the roster has {listed}");
+    Some(fail(SUBJECT, found, "put back the account key that the roster names, or hold a new ceremony"))
 }
 
 /// The store opens with the key that there is.

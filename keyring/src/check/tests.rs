@@ -1,7 +1,10 @@
+mod contracts;
+
 use super::*;
 use crate::identity::NodeIdentity;
 use crate::roster::{RosterEntry, RosterFile};
 use chain_client::Height;
+use chain_client::zrsign::name::Proxy;
 use zeroize::Zeroizing;
 
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -16,13 +19,18 @@ fn account(seed: u8) -> String {
 
 /// 2 of 5: t = 2, Q = 3.
 fn roster() -> Roster {
+    roster_with(&[], |_| BTreeMap::new())
+}
+
+/// The same with these contracts, and with more accounts.
+fn roster_with(contracts: &[Proxy], more: impl Fn(u8) -> BTreeMap<String, String>) -> Roster {
     let entry = |seed: u8| RosterEntry {
         name: format!("party-{seed}"),
         node_key: identity(seed).public(),
         addresses: vec![format!("/ip4/127.0.0.1/tcp/{}", 7_000 + u16::from(seed))],
-        accounts: BTreeMap::from([("zenrock".to_owned(), account(seed))]),
+        accounts: std::iter::once(("zenrock".to_owned(), account(seed))).chain(more(seed)).collect(),
     };
-    let mut file = RosterFile::new(1, 2, (1..=5).map(entry));
+    let mut file = RosterFile::new(1, 2, (1..=5).map(entry)).with_contracts(contracts.iter().copied());
     for seed in 1..=5 {
         file.sign(&identity(seed)).unwrap();
     }
@@ -87,6 +95,7 @@ fn well() -> PartyFacts {
             endpoints: vec![node("http://one", 40), node("http://two", 41)],
             state: Ok(state()),
         }],
+        contracts: Vec::new(),
     }
 }
 
@@ -96,7 +105,10 @@ fn judged(party: PartyFacts) -> Vec<Finding> {
 
 /// The one thing that stands out after a change, with a remedy beside it.
 fn only(verdict: Verdict, change: impl FnOnce(&mut PartyFacts)) -> Finding {
-    let mut party = well();
+    only_of(well(), verdict, change)
+}
+
+fn only_of(mut party: PartyFacts, verdict: Verdict, change: impl FnOnce(&mut PartyFacts)) -> Finding {
     change(&mut party);
     let findings = judged(party);
     let mut notable = findings.iter().filter(|finding| finding.verdict != Verdict::Ok);

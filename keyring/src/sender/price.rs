@@ -5,10 +5,19 @@
 
 use chain_client::zrsign::price::{Used, outside_the_dead_zone};
 
-use super::{Sender, Why};
+use super::{Sender, Settings, Why};
 
 /// What the contract adds to the gas that it measures.
 const CONSTANT_GAS: u128 = 7_210;
+
+impl Settings {
+    /// What is offered for a unit of gas at this base fee, in wei, if nothing were too much.
+    #[must_use]
+    pub fn wanted_price(&self, base_fee: u128) -> u128 {
+        let part = base_fee.saturating_mul(self.factor_percent.into()) / 100;
+        part.saturating_add(self.tip).max(base_fee)
+    }
+}
 
 impl Sender {
     /// What would be offered at this base fee.
@@ -17,8 +26,7 @@ impl Sender {
         if base_fee > max {
             return Err(Why::TooDear { needed: base_fee, max });
         }
-        let part = base_fee.saturating_mul(self.settings.factor_percent.into()) / 100;
-        Ok(part.saturating_add(self.settings.tip).clamp(base_fee, max))
+        Ok(self.settings.wanted_price(base_fee).min(max))
     }
 
     /// What is offered for an answer: never less than `least`.

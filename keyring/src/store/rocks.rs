@@ -81,11 +81,17 @@ impl RocksStore {
         Ok(Self { journal: Journal::create(medium, &database, unlock, cost, rng)?, _lock: lock })
     }
 
-    /// Looks at the store in `folder` without writing anything: no recovery, no new file.
+    /// Looks at the store in `folder` without writing anything: no recovery, no new file. What else is to be read of it,
+    /// `look` reads.
     ///
     /// # Errors
     /// As [`Self::open`]. A process that dies while writing may leave what only a real opening recovers; that is no error.
-    pub fn inspect(folder: &Path, unlock: &Unlock, rng: Box<dyn Randomness>) -> Result<Inspection, OpenError> {
+    pub fn inspect<T>(
+        folder: &Path,
+        unlock: &Unlock,
+        rng: Box<dyn Randomness>,
+        look: impl FnOnce(&dyn Store) -> T,
+    ) -> Result<(Inspection, T), OpenError> {
         let database = folder.join(DATABASE);
         if !database.is_dir() {
             return Err(OpenError::Missing { path: database });
@@ -95,7 +101,7 @@ impl RocksStore {
         flock(&lock, FlockOperation::Unlock).map_err(|error| path_error("unlock", folder, error.into()))?;
         let medium = RocksMedium::open_to_read(&database)?;
         let store = Self { journal: Journal::open(medium, &database, unlock, rng)?, _lock: lock };
-        Ok(Inspection { head: store.head(), owner: owner(&store)? })
+        Ok((Inspection { head: store.head(), owner: owner(&store)? }, look(&store)))
     }
 
     /// Opens the store in `folder`.
@@ -317,18 +323,20 @@ mod tests {
         store.append(&[Entry::put(Table::Meta, *b"key", *b"value")]).unwrap();
         crate::store::owner_or_claim(&store, &[9; 32]).unwrap();
         let head = store.head();
-        let busy = RocksStore::inspect(&folder, &unlock, rng());
+        let nothing = |_: &dyn Store| ();
+        let busy = RocksStore::inspect(&folder, &unlock, rng(), nothing);
         assert!(matches!(busy, Err(OpenError::InUse { .. })), "a store in use is left alone");
         drop(store);
         let before = image(&folder);
         assert!(before.len() > 3, "there is something to compare");
-        let found = RocksStore::inspect(&folder, &unlock, rng()).unwrap();
-        assert_eq!(found, Inspection { head, owner: Some(vec![9; 32]) });
+        let value = |store: &dyn Store| store.read(Table::Meta, b"key").unwrap().map(|value| value.to_vec());
+        let found = RocksStore::inspect(&folder, &unlock, rng(), value).unwrap();
+        assert_eq!(found, (Inspection { head, owner: Some(vec![9; 32]) }, Some(b"value".to_vec())));
         let wrong = Unlock::KeyFile(Zeroizing::new([8; 32]));
-        assert!(matches!(RocksStore::inspect(&folder, &wrong, rng()), Err(OpenError::WrongKey)));
+        assert!(matches!(RocksStore::inspect(&folder, &wrong, rng(), nothing), Err(OpenError::WrongKey)));
         assert!(image(&folder) == before, "a byte has changed");
         let nowhere = folder.join("nowhere");
-        assert!(matches!(RocksStore::inspect(&nowhere, &unlock, rng()), Err(OpenError::Missing { .. })));
+        assert!(matches!(RocksStore::inspect(&nowhere, &unlock, rng(), nothing), Err(OpenError::Missing { .. })));
         assert!(!nowhere.exists());
     }
 }
