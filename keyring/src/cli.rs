@@ -12,6 +12,7 @@ mod controller;
 #[cfg(feature = "devnet")]
 pub mod devnet;
 mod init;
+mod request;
 mod run;
 mod table;
 
@@ -53,6 +54,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a store from a backup, where the disk is lost: another incarnation, which the peers' operators must consent to.
     Restore(backup::RestoreArgs),
+    /// Ask for a key or a signature, as a user of a zrChain or of a zrSign contract: no party is needed here.
+    Request(Box<request::RequestArgs>),
     /// Let a controller that stands still go on.
     Controller(controller::ControllerArgs),
     /// Decide about a contract whose chain took final blocks back.
@@ -102,6 +105,8 @@ fn perform(command: Command) -> Result<ExitCode, Report> {
             Command::Peers(args) => ask::peers(&args).await?,
             Command::Backup(args) => backup::backup(&args).await?,
             Command::Restore(args) => backup::restore(&args)?,
+            // Large, and none of the others'.
+            Command::Request(args) => Box::pin(request::request(&args)).await?,
             Command::Controller(args) => controller::run(&args).await?,
             Command::Contract(args) => contract::run(&args).await?,
             #[cfg(feature = "devnet")]
@@ -157,7 +162,9 @@ mod tests {
 
     #[test]
     fn every_command_that_tells_facts_has_a_form_for_programs() {
-        for name in ["init", "ceremony", "check", "status", "keys", "requests", "why", "peers", "backup", "restore"] {
+        for name in
+            ["init", "ceremony", "check", "status", "keys", "requests", "why", "peers", "backup", "restore", "request"]
+        {
             let line = CommandLine::command();
             let command = line.find_subcommand(name).unwrap();
             assert!(command.get_arguments().any(|argument| argument.get_id() == "json"), "{name}");

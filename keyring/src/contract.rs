@@ -6,8 +6,7 @@
 //! this stand in `docs/zrsign.md`. A simple transaction has a third, before both: its *completion*.
 
 use alloy_primitives::{B256, Bytes};
-use chain_client::proto::zrchain::treasury::WalletType;
-use chain_client::wallet::{self, WalletError};
+use chain_client::wallet::WalletError;
 use chain_client::zrsign::authorisation::{KeyAnswer, SignatureAnswer};
 use chain_client::zrsign::event::{KeyAsked, SignatureAsked, Task as Signs};
 use chain_client::zrsign::name::{Destinations, LogPlace, Proxy, Slot, WalletKind};
@@ -204,10 +203,5 @@ pub fn judge(asked: &SignatureAsked, destinations: &Destinations) -> Judged {
 /// # Errors
 /// When the bytes are no key of that type.
 pub fn address_of(kind: WalletKind, public: &[u8]) -> Result<String, WalletError> {
-    let wallet = match kind {
-        WalletKind::Evm => WalletType::Evm,
-        WalletKind::BitcoinMainnet => WalletType::BtcMainnet,
-        WalletKind::BitcoinTestnet => WalletType::BtcTestnet,
-    };
-    wallet::address(kind.key_type(), public, wallet, "")
+    kind.address(public)
 }

@@ -24,6 +24,11 @@ pub struct Report(Box<dyn Error + Send + Sync>);
 #[error("broken invariant: {0}")]
 pub struct Broken(pub String);
 
+/// What a person gave on the command line does not do; says which part, and what does.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misuse(pub String);
+
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -92,6 +97,7 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
         || error.is::<RosterError>()
         || error.is::<IdentityError>()
         || error.is::<CeremonyError>()
+        || error.is::<Misuse>()
     {
         return Some(Exit::Misused);
     }
@@ -149,6 +155,7 @@ mod tests {
         assert_eq!(wrapped(StoreError::Halted).exit(), Exit::Broken);
         assert_eq!(wrapped(SecretError::Unsupported).exit(), Exit::Misused);
         assert_eq!(wrapped(CeremonyError::NotOurs).exit(), Exit::Misused);
+        assert_eq!(wrapped(Misuse("x".to_owned())).exit(), Exit::Misused);
         assert_eq!(wrapped(Broken("x".to_owned())).exit(), Exit::Broken);
         let name = BuildError::Name { configured: "alpha".to_owned(), listed: "beta".to_owned() };
         assert_eq!(Report::from(name).exit(), Exit::Misused);

@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 /// What a newcomer is promised.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// What is asked for with `--evm`, by chain.
-const REQUESTS: [(&str, usize); 3] = [("eip155:31337", 5), ("eip155:31338", 2), ("zenrock", 11)];
+const REQUESTS: [(&str, usize); 3] = [("eip155:31337", 6), ("eip155:31338", 2), ("zenrock", 11)];
 
 /// The promises are about time, and each network needs all cores: one at a time.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -202,7 +202,8 @@ fn listed(table: &Table, last: Option<&str>, more: bool) -> String {
     }
 }
 
-fn lines(facts: &[(&str, String)]) -> String {
+/// One fact a line, names in a column.
+pub(super) fn lines(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     facts.iter().map(|(name, fact)| format!("{name:<width$}  {fact}\n")).collect()
 }
