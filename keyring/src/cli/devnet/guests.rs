@@ -16,8 +16,6 @@ use super::{CHAIN, Console, DevnetArgs, DevnetError, Outcome, READY_PATIENCE};
 const EVM_CHAINS: [u64; 2] = [31_337, 31_338];
 /// What every party's account there is given: ten ether.
 const PARTY_WEI: u128 = 10_000_000_000_000_000_000;
-/// Whether the dapp asks for a transaction that the keyring completes: not before the keyring does.
-const SIMPLE_TRANSACTIONS: bool = true;
 
 /// Two EVM chains, each with a contract and with ether in every party's account.
 pub(super) async fn towns(ground: &Ground, board: &Console) -> Result<Vec<EvmTown>, DevnetError> {
@@ -80,7 +78,7 @@ async fn ask(user: &mut User, towns: &[EvmTown], board: &Console) -> Result<(), 
     }
     tokio::try_join!(
         async { Ok::<_, DevnetError>(user.make_requests(board).await?) },
-        async { Ok(dapp.make_requests(board, SIMPLE_TRANSACTIONS).await?) },
+        async { Ok(dapp.make_requests(board, true).await?) },
         async { Ok(other.make_two_requests(board).await?) },
     )?;
     Ok(())
