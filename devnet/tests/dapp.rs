@@ -201,7 +201,7 @@ async fn play(nonce: Option<u64>) -> (Summary, String) {
     let mut dapp = Dapp::open(&home, &destination).await.expect("a consumer");
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(stand_in.serve());
-    let played = tokio::time::timeout(PATIENCE, dapp.make_requests(&board, true)).await.expect("in time");
+    let played = tokio::time::timeout(PATIENCE, dapp.make_requests(&board)).await.expect("in time");
     played.expect("plays");
     let summary = board.summary().expect("written");
     tasks.shutdown().await;

@@ -79,12 +79,11 @@ impl<'a> Dapp<'a> {
     }
 
     /// Asks for a key of each type, then for signatures of every kind with them; follows all to their end. Signed
-    /// transactions are carried to the other chain, which must execute them. With `simple` the last of them is one that
-    /// the keyring completes.
+    /// transactions are carried to the other chain, which must execute them. The last is one that the keyring completes.
     ///
     /// # Errors
     /// When a node does not do what it is told. Requests that end badly are no error but stand on the board.
-    pub async fn make_requests<W: Write>(&mut self, board: &Board<W>, simple: bool) -> Result<(), TownError> {
+    pub async fn make_requests<W: Write>(&mut self, board: &Board<W>) -> Result<(), TownError> {
         self.ask_key(WalletType::Evm, MONITORED, board).await?;
         self.ask_key(WalletType::BitcoinTestnet, PLAIN, board).await?;
         if !self.follow(board).await? {
@@ -94,7 +93,7 @@ impl<'a> Dapp<'a> {
         self.ask_hash(WalletType::Evm, "hello from a contract", board).await?;
         self.ask_hash(WalletType::BitcoinTestnet, "a signature hash of a spend", board).await?;
         self.ask_transaction(board).await?;
-        if self.follow(board).await? && simple {
+        if self.follow(board).await? {
             self.ask_simple_transaction(board).await?;
             self.follow(board).await?;
         }

@@ -78,7 +78,7 @@ async fn ask(user: &mut User, towns: &[EvmTown], board: &Console) -> Result<(), 
     }
     tokio::try_join!(
         async { Ok::<_, DevnetError>(user.make_requests(board).await?) },
-        async { Ok(dapp.make_requests(board, true).await?) },
+        async { Ok(dapp.make_requests(board).await?) },
         async { Ok(other.make_two_requests(board).await?) },
     )?;
     Ok(())
