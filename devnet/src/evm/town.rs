@@ -179,10 +179,11 @@ impl EvmTown {
         self.send(what, request.with_gas_limit(1_000_000)).await
     }
 
-    /// What a view of the contract returns.
+    /// What a view of the contract returns at the newest block. What the node would answer by itself is the state behind
+    /// transactions that still wait, and what is asked for on that ground may come before them.
     pub(super) async fn read<C: SolCall>(&self, asked: &C) -> Result<C::Return, TownError> {
         let request = TransactionRequest::default().with_to(self.proxy).with_input(asked.abi_encode());
-        let bytes = self.provider.call(request).await.map_err(call)?;
+        let bytes = self.provider.call(request).latest().await.map_err(call)?;
         C::abi_decode_returns(&bytes).map_err(call)
     }
 
@@ -198,10 +199,14 @@ impl EvmTown {
     }
 
     async fn send(&self, what: &str, request: TransactionRequest) -> Result<TransactionReceipt, TownError> {
+        let hash = self.submit(request).await?;
+        self.included(what, hash).await
+    }
+
+    async fn submit(&self, request: TransactionRequest) -> Result<B256, TownError> {
         let mut request = request.with_gas_price(GAS_PRICE);
         request.transaction_type = Some(0);
-        let hash = *self.provider.send_transaction(request).await.map_err(call)?.tx_hash();
-        self.included(what, hash).await
+        Ok(*self.provider.send_transaction(request).await.map_err(call)?.tx_hash())
     }
 
     /// A transaction in a block, with effect.
@@ -251,4 +256,25 @@ impl EvmTown {
 
 pub(super) fn call(error: impl std::fmt::Display) -> TownError {
     TownError::Call(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_stands_in_a_block() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let town = EvmTown::start(31_337, &[31_337], folder.path()).await.expect("a node");
+        let held: serde_json::Value =
+            town.provider.raw_request("evm_setIntervalMining".into(), [0]).await.expect("held");
+        assert!(held.is_null(), "no block is made by itself any more");
+        let role = ZrSign::hasRoleCall { role: MPC_ROLE, account: USER };
+        let grant = ZrSign::grantRoleCall { role: MPC_ROLE, account: USER };
+        let request = TransactionRequest::default().with_from(ADMIN).with_to(town.proxy).with_input(grant.abi_encode());
+        town.submit(request.with_gas_limit(100_000)).await.expect("sent");
+        assert!(!town.read(&role).await.expect("read"), "it waits");
+        let _mined: serde_json::Value = town.provider.raw_request("evm_mine".into(), [(); 0]).await.expect("mined");
+        assert!(town.read(&role).await.expect("read"));
+    }
 }
