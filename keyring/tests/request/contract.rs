@@ -220,6 +220,27 @@ async fn a_request_that_the_head_loses_is_asked_again_by_the_same_bytes() {
     assert_eq!(scene.nonce().await, 2);
 }
 
+/// The proxy's admin exchanges the code while somebody waits.
+#[tokio::test]
+async fn other_code_behind_the_proxy_is_not_believed_before_it_is_listed() {
+    let mut scene = Scene::new().await;
+    let before = scene.town.code_hash();
+    let asked = scene.asker.asks("--unfinal key --wallet evm");
+    let exchanged = async {
+        let request = scene.keyholder.next_request().await;
+        exchange_code(&scene.town).await;
+        scene.keyholder.answer(request, Manner::Right).await;
+    };
+    let (refused, ()) = tokio::join!(asked, exchanged.boxed());
+    let chain = at_once(&scene.town);
+    let head = chain.tips().await.unwrap().head.hash;
+    let after = chain.code(scene.town.proxy().address, head).await.unwrap().unwrap().code_hash;
+    let hash = refused.transaction();
+    refused.refused(1, &[&format!("code {after} ran"), "--code", &format!("--asked {hash}")]);
+    let facts = scene.asker.gets(&format!("--unfinal --code {before},{after} --asked {hash} key --wallet evm")).await;
+    assert_eq!(text(&facts, "code_hash"), after.to_string());
+}
+
 #[tokio::test]
 async fn what_cannot_be_asked_is_refused_before_anything_is_paid() {
     let mut scene = Scene::new().await;
@@ -281,6 +302,27 @@ async fn a_look_costs_nothing_and_shows_whom_one_would_ask() {
     assert_eq!((text(&facts, "trusts_controller"), text(&facts, "version")), (controller.as_str(), "1"));
     assert_eq!((text(&facts, "fee_wei"), &facts["paused"]), ("500000000000000", &json!(false)));
     assert!(facts["head"].as_u64() >= facts["final_block"].as_u64());
+}
+
+/// Puts code behind the proxy that does the same and is not the same.
+async fn exchange_code(town: &EvmTown) {
+    let chain = at_once(town);
+    let head = chain.tips().await.unwrap().head.hash;
+    let proxy = town.proxy().address;
+    let old = chain.code(proxy, head).await.unwrap().unwrap().implementation;
+    let new = Address::repeat_byte(0x77);
+    let code = rpc(town, "eth_getCode", json!([old, "latest"])).await;
+    let code = format!("{}00", code["result"].as_str().unwrap());
+    rpc(town, "anvil_setCode", json!([new, code])).await;
+    // `upgradeTo`, by the proxy's admin.
+    let data = format!("0x3659cfe6{}", hex::encode(new.into_word()));
+    let from = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+    let upgrade = json!([{ "from": from, "to": proxy, "data": data, "gas": "0x30d40", "gasPrice": "0xee6b2800" }]);
+    let sent = rpc(town, "eth_sendTransaction", upgrade).await;
+    let hash: B256 = sent["result"].as_str().unwrap_or_else(|| panic!("{sent}")).parse().unwrap();
+    while chain.receipt(hash).await.unwrap().is_none_or(|receipt| !receipt.succeeded) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// What only this kind of node answers.

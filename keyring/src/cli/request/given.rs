@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alloy_primitives::utils::parse_units;
-use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use chain_client::zrsign::transaction;
 
 /// Most bytes of one payload: no node takes a larger transaction.

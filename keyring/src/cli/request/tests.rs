@@ -7,7 +7,8 @@ const PAGE: &str = include_str!("../../../../docs/requesting.md");
 /// The commands of the page, each on one line.
 fn commands() -> Vec<String> {
     let page = PAGE.replace("\\\n", " ");
-    page.lines().filter_map(|line| line.strip_prefix("$ keyringd request ")).map(ToOwned::to_owned).collect()
+    let lines = page.lines().map(|line| line.strip_prefix("$ ").unwrap_or(line));
+    lines.filter_map(|line| line.strip_prefix("keyringd request ")).map(ToOwned::to_owned).collect()
 }
 
 fn parsed(words: &str) -> Result<RequestArgs, clap::Error> {
@@ -21,7 +22,7 @@ fn parsed(words: &str) -> Result<RequestArgs, clap::Error> {
 #[test]
 fn the_pages_commands_are_taken_and_show_every_kind() {
     let commands = commands();
-    for words in &commands {
+    for words in commands.iter().map(|words| words.trim_end_matches("2> /dev/null")) {
         if let Err(error) = parsed(words) {
             panic!("keyringd request {words}\n{error}");
         }

@@ -140,8 +140,9 @@ impl Watch<'_> {
             found => {
                 let code = found.map_or_else(|| "that nobody can tell".to_owned(), |code| code.code_hash.to_string());
                 let why = format!(
-                    "up to block {} code {code} runs behind the proxy: look at it, then list it with --code",
-                    at.height
+                    "up to block {}, code {code} ran behind the proxy. Look at it; if it is right, list all that ran with \
+                     --code, and go on with --asked {}",
+                    at.height, self.sent.hash
                 );
                 Err(Stop::Over(why.into()))
             }
