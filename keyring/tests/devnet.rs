@@ -107,9 +107,9 @@ async fn three_processes_serve_a_contract_on_an_evm_chain() {
         let ready = hear(&mut child, &["consumer"]).await;
         assert!(ready.last().is_some_and(|line| line["event"] == "note"), "it ended before: {ready:#?}");
         let checked = checked(folder.path(), 1).await;
-        (checked, hear(&mut child, &[]).await, child.wait().await.unwrap())
+        (ready, checked, hear(&mut child, &[]).await, child.wait().await.unwrap())
     };
-    let (checked, heard, status) =
+    let (ready, checked, heard, status) =
         tokio::time::timeout(5 * PATIENCE, served).await.expect("within ten minutes, which only a busy machine takes");
     for chain in ["eip155:31337", "eip155:31338"] {
         let of_chain = |what: &str| checked.iter().find(|finding| finding["subject"] == format!("{chain} {what}"));
@@ -128,7 +128,7 @@ async fn three_processes_serve_a_contract_on_an_evm_chain() {
     let all: usize = REQUESTS.iter().map(|(_, requests)| requests).sum();
     assert_eq!((&summary["requests"], &summary["verified"]), (&all.into(), &all.into()));
     assert_eq!(verified(&heard), BTreeMap::from(REQUESTS));
-    let controllers: BTreeSet<_> = heard
+    let controllers: BTreeSet<_> = ready
         .iter()
         .filter_map(|line| line["text"].as_str()?.strip_prefix("controller key")?.split(" for ").next())
         .collect();
