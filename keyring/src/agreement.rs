@@ -347,6 +347,18 @@ impl Decree {
         acts
     }
 
+    /// Whether [`Self::hear`] would judge what this packet proposes: what judging needs may have to be read first, and nobody
+    /// shall order a reading with a proposal that is dropped anyway.
+    #[must_use]
+    pub fn would_judge(&self, packet: &Packet, rules: &dyn Rules) -> bool {
+        let Some((about, ballot, Statement::Propose(proposal))) = packet.envelope.about_decree() else { return false };
+        *about == self.id
+            && self.is_a_ballot(ballot)
+            && self.record.decided.is_none()
+            && !self.restrained
+            && self.is_to_be_judged(packet, ballot, proposal, rules)
+    }
+
     /// What a restrained party makes of a statement: it counts others' votes, keeps the leader's word, and promises nothing.
     fn learn(&mut self, packet: &Packet, ballot: Ballot, statement: &Statement, rules: &dyn Rules) -> Vec<Act> {
         let mut acts = Vec::new();

@@ -31,7 +31,10 @@ pub struct Flight {
 
 /// All lines of one contract.
 #[derive(Clone, Debug, Default)]
-pub struct Lines(BTreeMap<LineName, Line>);
+pub struct Lines {
+    lines: BTreeMap<LineName, Line>,
+    changed: bool,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Line {
@@ -43,19 +46,22 @@ struct Line {
 impl Lines {
     /// A request takes its place.
     pub fn enter(&mut self, line: LineName, decree: DecreeId) {
-        self.0.entry(line).or_default().waiting.insert(decree);
+        self.changed = true;
+        self.lines.entry(line).or_default().waiting.insert(decree);
     }
 
     /// A request waits no longer; which line it stood in.
     pub fn leave(&mut self, decree: &DecreeId) -> Option<LineName> {
-        let name = self.0.iter_mut().find_map(|(name, line)| line.waiting.remove(decree).then_some(*name));
+        self.changed = true;
+        let name = self.lines.iter_mut().find_map(|(name, line)| line.waiting.remove(decree).then_some(*name));
         self.sweep();
         name
     }
 
     /// A transaction of this line was signed. A later nonce takes the place of an earlier one.
     pub fn fly(&mut self, line: LineName, flight: Flight) {
-        let place = &mut self.0.entry(line).or_default().flight;
+        self.changed = true;
+        let place = &mut self.lines.entry(line).or_default().flight;
         if place.as_ref().is_none_or(|known| known.nonce <= flight.nonce) {
             *place = Some(flight);
         }
@@ -63,14 +69,20 @@ impl Lines {
 
     /// The line's transaction is over: its nonce is spent, or given up.
     pub fn land(&mut self, line: &LineName) -> Option<Flight> {
-        let landed = self.0.get_mut(line).and_then(|line| line.flight.take());
+        self.changed = true;
+        let landed = self.lines.get_mut(line).and_then(|line| line.flight.take());
         self.sweep();
         landed
     }
 
+    /// Whether who is next, or what flies, may have changed since this was last asked.
+    pub const fn take_changed(&mut self) -> bool {
+        std::mem::replace(&mut self.changed, false)
+    }
+
     /// Who is next in each line.
     pub fn heads(&self) -> impl Iterator<Item = (&LineName, &DecreeId)> {
-        self.0
+        self.lines
             .iter()
             .filter(|(_, line)| line.flight.is_none())
             .filter_map(|(name, line)| Some((name, line.waiting.first()?)))
@@ -78,24 +90,24 @@ impl Lines {
 
     /// What is in flight.
     pub fn flights(&self) -> impl Iterator<Item = (&LineName, &Flight)> {
-        self.0.iter().filter_map(|(name, line)| Some((name, line.flight.as_ref()?)))
+        self.lines.iter().filter_map(|(name, line)| Some((name, line.flight.as_ref()?)))
     }
 
     /// Whether anybody stands in this line.
     #[must_use]
     pub fn is_waited_for(&self, line: &LineName) -> bool {
-        self.0.get(line).is_some_and(|line| !line.waiting.is_empty())
+        self.lines.get(line).is_some_and(|line| !line.waiting.is_empty())
     }
 
     /// The request in line to which its contract gave this number.
     pub fn waits(&self, number: u64) -> Option<&DecreeId> {
-        self.0.values().flat_map(|line| &line.waiting).find(|decree| decree.request == number)
+        self.lines.values().flat_map(|line| &line.waiting).find(|decree| decree.request == number)
     }
 
     /// Why a request is not next, in words; `None` if it is, or does not wait.
     #[must_use]
     pub fn why_not(&self, decree: &DecreeId) -> Option<String> {
-        let line = self.0.values().find(|line| line.waiting.contains(decree))?;
+        let line = self.lines.values().find(|line| line.waiting.contains(decree))?;
         match &line.flight {
             Some(flight) => Some(format!(
                 "waits until nonce {} of its wallet, which {} has, is spent for good",
@@ -108,11 +120,11 @@ impl Lines {
     /// Requests that wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.0.values().map(|line| line.waiting.len()).sum()
+        self.lines.values().map(|line| line.waiting.len()).sum()
     }
 
     fn sweep(&mut self) {
-        self.0.retain(|_, line| line.flight.is_some() || !line.waiting.is_empty());
+        self.lines.retain(|_, line| line.flight.is_some() || !line.waiting.is_empty());
     }
 }
 
@@ -174,6 +186,6 @@ mod tests {
         }
         assert_eq!(lines.flights().map(|(_, flight)| flight.nonce).collect::<Vec<_>>(), [6]);
         lines.land(&line(0, 10));
-        assert!(lines.flights().next().is_none() && lines.0.is_empty());
+        assert!(lines.flights().next().is_none() && lines.lines.is_empty());
     }
 }

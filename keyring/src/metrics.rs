@@ -130,6 +130,8 @@ pub(crate) struct Contracts {
     lost_today: Gauges<1>,
     lost_total: Gauges<1>,
     in_flight: Gauges<1>,
+    transactions: Gauges<1>,
+    unread: Gauges<1>,
     waiting: Gauges<1>,
 }
 

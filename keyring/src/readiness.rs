@@ -136,6 +136,8 @@ reasons! {
         "it is made from the shelf while all parties are up";
     AnswersWait "answers_wait" Degraded, "authorised answers wait: for their price, for funds, or for a bound on losses",
         "the text says for what; bounds stand in `[[contract]]`";
+    DestinationUnread "destination_unread" Degraded, "the destination of a simple transaction is not read: this party leads none that goes there, and joins none",
+        "look at the endpoints in its `[[destination]]`; `keyringd check` asks them";
     PeersAbsent "peers_absent" Degraded, "some parties are not here; the others suffice, but no key can be made for the shelf",
         "start them or mend their links (`keyringd status`)";
     ShelfEmpty "shelf_empty" Degraded, "this party's lane has no finished key of a curve: it cannot lead a key request of that curve",

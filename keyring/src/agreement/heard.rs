@@ -83,6 +83,29 @@ impl Decree {
         self.propose(ballot, rules, around, acts);
     }
 
+    /// Whether a proposal is its leader's own, the first of its ballot, for the request as this party reads it, of a ballot
+    /// that may still be joined, and backed by promises where that ballot needs them.
+    pub(super) fn is_to_be_judged(
+        &self,
+        packet: &Packet,
+        ballot: Ballot,
+        proposal: &Proposal,
+        rules: &dyn Rules,
+    ) -> bool {
+        if packet.envelope.from != ballot.leader
+            || !self.record.allows(ballot)
+            || proposal.request != rules.request()
+            || self.proposals.contains_key(&ballot)
+        {
+            return false;
+        }
+        let fresh = !matches!(proposal.value, Value::Adopt { .. });
+        if ballot.attempt == 0 || (fresh && Self::skips_prepare(ballot)) {
+            return fresh;
+        }
+        evidence::backs_proposal(proposal, ballot, &packet.attachment, &self.id, &self.committee, rules)
+    }
+
     pub(super) fn on_propose(
         &mut self,
         packet: &Packet,
@@ -93,25 +116,12 @@ impl Decree {
         acts: &mut Vec<Act>,
     ) {
         let envelope = &packet.envelope;
-        if envelope.from != ballot.leader
-            || !self.record.allows(ballot)
-            || proposal.request != rules.request()
-            || self.proposals.contains_key(&ballot)
-        {
-            return;
-        }
-        let fresh = !matches!(proposal.value, Value::Adopt { .. });
-        let backed = if ballot.attempt == 0 || (fresh && Self::skips_prepare(ballot)) {
-            fresh
-        } else {
-            evidence::backs_proposal(proposal, ballot, &packet.attachment, &self.id, &self.committee, rules)
-        };
-        if !backed {
+        if !self.is_to_be_judged(packet, ballot, proposal, rules) {
             return;
         }
         self.notice(envelope.from, ballot, rules, around, acts);
         self.leave_runs_below(ballot, acts);
-        if fresh {
+        if !matches!(proposal.value, Value::Adopt { .. }) {
             match rules.judge(ballot, &proposal.value) {
                 Judgement::Fit => {}
                 Judgement::Unable => return self.say(acts, Audience::All, ballot, Statement::Unable),

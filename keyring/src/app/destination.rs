@@ -8,15 +8,19 @@ use alloy_primitives::Address;
 use chain_client::zrsign::evm::{Call, EvmChain, EvmError, Simulation};
 use chain_client::zrsign::transaction::{SimpleTransaction, Surroundings};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::Inbox;
 use super::follow::QUEUE_MAX;
 use crate::decree::DecreeId;
-use crate::node::{BlockName, ContractNews, DestinationLook, Event};
+use crate::node::{BlockName, ContractNews, DestinationLook, Event, Unread};
 use crate::tasks::Tasks;
 
-/// Questions asked at a time.
-const QUESTIONS_AT_ONCE: usize = 4;
+/// Questions that are read at a time.
+const READ_AT_ONCE: usize = 4;
+/// Questions that are read or wait for their block to become final; others stand in the queue.
+const QUESTIONS_AT_ONCE: usize = 64;
 /// How long a block that another party sees as final already is waited for.
 const FINAL_PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is looked meanwhile.
@@ -40,12 +44,13 @@ pub struct DestinationQuestion {
 /// All destinations.
 pub struct Destinations {
     chains: BTreeMap<u64, Arc<EvmChain>>,
+    reading: Semaphore,
     inbox: Inbox,
 }
 
-/// Why a destination is not read.
+/// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
-enum Unread {
+enum Unanswered {
     #[error(transparent)]
     Endpoint(#[from] EvmError),
     #[error("there is no such section in the configuration")]
@@ -63,7 +68,7 @@ enum Unread {
 impl Destinations {
     /// The destinations of the configuration.
     pub const fn new(chains: BTreeMap<u64, Arc<EvmChain>>, inbox: Inbox) -> Self {
-        Self { chains, inbox }
+        Self { chains, reading: Semaphore::const_new(READ_AT_ONCE), inbox }
     }
 
     /// Answers questions side by side.
@@ -74,31 +79,32 @@ impl Destinations {
     }
 
     async fn answer(self: Arc<Self>, mut asked: mpsc::Receiver<DestinationQuestion>) {
-        let places = Arc::new(Semaphore::new(QUESTIONS_AT_ONCE));
-        let mut running = tokio::task::JoinSet::new();
+        let mut running = JoinSet::new();
         while let Some(question) = asked.recv().await {
             while running.try_join_next().is_some() {}
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            if running.len() >= QUESTIONS_AT_ONCE {
+                running.join_next().await;
+            }
             let this = self.clone();
             running.spawn(async move {
-                let said = this.look(&question).await.map_err(|why| why.to_string());
+                let said = this.look(&question).await.map_err(Unread::from);
                 let DestinationQuestion { decree, at, .. } = question;
                 let chain = decree.chain.clone();
                 let news = ContractNews::Destination { decree, at, said: Box::new(said) };
                 this.inbox.tell(Event::Contract(chain, news)).await;
-                drop(place);
             });
         }
     }
 
-    async fn look(&self, question: &DestinationQuestion) -> Result<DestinationLook, Unread> {
-        let chain = self.chains.get(&question.destination).ok_or(Unread::Unknown)?;
-        let last_final = last_final(chain, question.at).await?;
+    async fn look(&self, question: &DestinationQuestion) -> Result<DestinationLook, Unanswered> {
+        let chain = self.chains.get(&question.destination).ok_or(Unanswered::Unknown)?;
+        let last_final = self.last_final(chain, question.at).await?;
+        let _place = self.reading.acquire().await;
         let (at, base_fee) = match question.at.filter(|at| *at != last_final.0) {
             None => last_final,
             Some(at) => {
                 let found = chain.block(at.height).await?.filter(|found| found.hash == at.hash);
-                (at, found.ok_or(Unread::OtherBlock(at.height))?.base_fee)
+                (at, found.ok_or(Unanswered::OtherBlock(at.height))?.base_fee)
             }
         };
         let nonce_final = chain.account(question.wallet, last_final.0.hash).await?.nonce;
@@ -107,28 +113,55 @@ impl Destinations {
             None => 0,
             Some(simple) => estimate(chain, question.wallet, simple, at).await?,
         };
-        let base_fee = u128::from(base_fee.ok_or(Unread::NoBaseFee(at.height))?);
+        let base_fee = u128::from(base_fee.ok_or(Unanswered::NoBaseFee(at.height))?);
         let surroundings = Surroundings { nonce, base_fee, gas_estimate };
         Ok(DestinationLook { last_final: last_final.0, nonce_final, at, surroundings })
     }
-}
 
-/// The newest final block; it is waited for until it reaches the named one.
-async fn last_final(chain: &EvmChain, at: Option<BlockName>) -> Result<(BlockName, Option<u64>), Unread> {
-    let wanted = at.map_or(0, |at| at.height);
-    let reached = async {
+    /// The newest final block and its base fee; it is waited for until it reaches the named one. Who waits keeps nobody from
+    /// reading: another party has named that block, and may lie.
+    async fn last_final(
+        &self,
+        chain: &EvmChain,
+        at: Option<BlockName>,
+    ) -> Result<(BlockName, Option<u64>), Unanswered> {
+        let wanted = at.map_or(0, |at| at.height);
+        let begun = Instant::now();
         loop {
-            let last = chain.tips().await?.last_final;
+            let last = {
+                let _place = self.reading.acquire().await;
+                chain.tips().await?.last_final
+            };
             if last.height >= wanted {
                 return Ok((BlockName { height: last.height, hash: last.hash }, last.base_fee));
             }
+            if begun.elapsed() >= FINAL_PATIENCE {
+                return Err(Unanswered::NotFinal(wanted));
+            }
             tokio::time::sleep(FINAL_LOOK).await;
         }
-    };
-    tokio::time::timeout(FINAL_PATIENCE, reached).await.unwrap_or(Err(Unread::NotFinal(wanted)))
+    }
 }
 
-async fn estimate(chain: &EvmChain, wallet: Address, simple: &SimpleTransaction, at: BlockName) -> Result<u64, Unread> {
+impl From<Unanswered> for Unread {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::NotFinal(_) | Unanswered::OtherBlock(_) | Unanswered::Reverts(_) => {
+                Self::Question(why.to_string())
+            }
+            Unanswered::Endpoint(_) | Unanswered::Unknown | Unanswered::NoBaseFee(_) => {
+                Self::Destination(why.to_string())
+            }
+        }
+    }
+}
+
+async fn estimate(
+    chain: &EvmChain,
+    wallet: Address,
+    simple: &SimpleTransaction,
+    at: BlockName,
+) -> Result<u64, Unanswered> {
     let call = Call {
         from: wallet,
         to: simple.to,
@@ -139,6 +172,6 @@ async fn estimate(chain: &EvmChain, wallet: Address, simple: &SimpleTransaction,
     };
     match chain.estimate_gas(&call, at.hash).await? {
         Simulation::Succeeds(gas) => Ok(gas),
-        Simulation::Reverts(why) => Err(Unread::Reverts(format!("{why:?}"))),
+        Simulation::Reverts(why) => Err(Unanswered::Reverts(format!("{why:?}"))),
     }
 }

@@ -175,6 +175,7 @@ fn contract_facts(id: &str, view: &ContractView, look: Option<&ContractLook>) ->
         has_controller: look.is_some_and(|look| look.controller.is_some()),
         halted: look.and_then(|look| look.halted.clone()),
         waits: look.map(|look| look.waits.clone()).unwrap_or_default(),
+        unread_destinations: look.map(|look| look.unread.clone()).unwrap_or_default(),
         failing_endpoints: view.client.health().into_iter().filter(|one| one.resting).map(|one| one.name).collect(),
     }
 }

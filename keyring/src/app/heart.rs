@@ -23,7 +23,7 @@ use crate::identity::NodeIdentity;
 use crate::lease::Held;
 use crate::message::{Attachment, Content, Envelope, Packet};
 use crate::metrics::Observer;
-use crate::node::{ChainNews, Effects, Event, Level, Node, Note, Order};
+use crate::node::{ChainNews, ContractNews, Effects, Event, Level, Node, Note, Order, Unread};
 use crate::runs::Workshop;
 use crate::store::{Head, Store, StoreError, Table};
 
@@ -209,8 +209,13 @@ impl Heart {
             }
             Order::LookAtDestination { decree, destination, wallet, simple, at } => {
                 let question = DestinationQuestion { decree, destination, wallet, simple, at };
-                if self.destinations.try_send(question).is_err() {
-                    debug!(destination, "question to a destination postponed: its queue is full");
+                if let Err(refused) = self.destinations.try_send(question) {
+                    // Answered all the same: the node has one question about a named block on its way at a time.
+                    let DestinationQuestion { decree, at, .. } = refused.into_inner();
+                    let why = "too many questions to destinations wait".to_owned();
+                    let said = Box::new(Err(Unread::Question(why)));
+                    let chain = decree.chain.clone();
+                    self.own.push_back(Event::Contract(chain, ContractNews::Destination { decree, at, said }));
                 }
             }
             Order::Send(chain, signed) => {

@@ -68,6 +68,10 @@ pub struct ContractLook {
     pub why_silent: String,
     /// Why answers wait, each in words.
     pub waits: Vec<String>,
+    /// Simple transactions whose nonce is not spent for good.
+    pub flying: usize,
+    /// Which destinations are not read though a simple transaction waits for it, and why.
+    pub unread: Vec<String>,
     /// The sender.
     pub sender: sender::Facts,
 }
@@ -184,6 +188,8 @@ impl ContractLook {
             halted: sender.halted().map(ToString::to_string),
             why_silent: sender.why_silent(),
             waits: sender.why_waiting().map(|(decree, why)| format!("{decree}: {why}")).collect(),
+            flying: shown.flying,
+            unread: shown.unread.iter().map(|(destination, why)| format!("eip155:{destination}: {why}")).collect(),
             sender: sender.facts(),
         })
     }

@@ -302,6 +302,24 @@ fn contracts(c: &mut Catalogue) -> Contracts {
             ),
             ["chain"],
         ),
+        transactions: c.gauge(
+            about(
+                "simple_transactions_in_flight",
+                "",
+                "Simple transactions that were completed and whose nonce is not spent in a final block of their destination",
+                "above 0 without change for an hour: users do not send them, and the next of their wallets wait",
+            ),
+            ["chain"],
+        ),
+        unread: c.gauge(
+            about(
+                "destinations_unread",
+                "",
+                "Destinations that are not read though a simple transaction waits for it",
+                "above 0 for 5 min",
+            ),
+            ["chain"],
+        ),
         waiting: c.gauge(
             about("sender_waiting", "", "Authorised answers without a nonce", "above 0 without change for 30 min"),
             ["chain"],

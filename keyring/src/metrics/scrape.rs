@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chain_client::EndpointHealth;
 use transport::{GateFacts, LinkFacts};
 
-use super::{Contracts, Metrics, ProcessFacts};
+use super::{Contracts, Gauges, Metrics, ProcessFacts};
 use crate::agreement::clock::Millis;
 use crate::app::look::{ContractLook, NodeLook};
 use crate::readiness::{Class, Name, Readiness};
@@ -74,7 +74,7 @@ impl Metrics {
         let by_chain = [&self.chains.height, &self.chains.block_age];
         let controllers = &self.controllers;
         let controllers = [&controllers.in_flight, &controllers.waiting, &controllers.halted, &controllers.balance];
-        by_chain.into_iter().chain(controllers).for_each(super::Gauges::forget);
+        by_chain.into_iter().chain(controllers).for_each(Gauges::forget);
         self.contracts.forget();
         let Some(node) = &snapshot.node else { return };
 
@@ -122,6 +122,8 @@ impl Metrics {
             gauges.lost_total.set([id], sender.lost_total as f64);
             gauges.in_flight.set([id], number(sender.in_flight as u64));
             gauges.waiting.set([id], number(sender.waiting as u64));
+            gauges.transactions.set([id], number(contract.flying as u64));
+            gauges.unread.set([id], number(contract.unread.len() as u64));
             if let Some(nonce) = sender.nonce {
                 gauges.nonce.set([id], number(nonce));
             }
@@ -199,10 +201,22 @@ impl Metrics {
 
 impl Contracts {
     fn forget(&self) {
-        let Self { height, read, closed, nonce, balance, price, lost_today, lost_total, in_flight, waiting } = self;
-        for gauge in [height, read, closed, nonce, balance, price, lost_today, lost_total, in_flight, waiting] {
-            gauge.forget();
-        }
+        let Self {
+            height,
+            read,
+            closed,
+            nonce,
+            balance,
+            price,
+            lost_today,
+            lost_total,
+            in_flight,
+            transactions,
+            unread,
+            waiting,
+        } = self;
+        [height, read, closed, nonce, balance, price].into_iter().for_each(Gauges::forget);
+        [lost_today, lost_total, in_flight, transactions, unread, waiting].into_iter().for_each(Gauges::forget);
     }
 }
 

@@ -11,7 +11,8 @@ use chain_client::Height;
 use chain_client::zrsign::name::{Destinations, LogPlace, Proxy, Slot};
 use chain_client::zrsign::range::Mark;
 
-use super::complete::{BlockName, DestinationLook, Looks, flight_prefix};
+use super::flight::flight_prefix;
+use super::looks::{self, BlockName, DestinationLook, Looks, Unread};
 use super::{Level, Node};
 use crate::admission::{Job, Task};
 use crate::agreement::clock::Millis;
@@ -116,7 +117,7 @@ pub enum ContractNews {
         /// About which block, if one was named.
         at: Option<BlockName>,
         /// What it shows.
-        said: Box<Result<DestinationLook, String>>,
+        said: Box<Result<DestinationLook, Unread>>,
     },
     /// An operator gives up the nonce of the simple transaction with this number.
     Release(u64),
@@ -148,6 +149,8 @@ pub(super) struct ContractSide {
     pub(super) lines: Lines,
     /// What was read of destinations, by the completion's decree, or by the signature's for what is in flight.
     pub(super) looks: BTreeMap<DecreeId, Looks>,
+    /// When the next of them is to be read again.
+    pub(super) look_at: Millis,
 }
 
 /// A contract, for status and metrics.
@@ -167,6 +170,10 @@ pub struct ContractShown<'a> {
     pub closed: Option<&'a str>,
     /// Requests whose wallet's key this party has not learned, and simple transactions whose turn has not come.
     pub waiting: usize,
+    /// Simple transactions whose nonce is not spent for good.
+    pub flying: usize,
+    /// Destinations, by EIP-155 id, that are not read though a transaction waits for it, and why.
+    pub unread: BTreeMap<u64, &'a str>,
 }
 
 impl ContractSide {
@@ -214,6 +221,7 @@ impl ContractSide {
             waiting: BTreeMap::new(),
             lines,
             looks: BTreeMap::new(),
+            look_at: 0,
         })
     }
 }
@@ -317,6 +325,8 @@ impl Node {
             controller: self.controller(side.setup.proxy).ok().flatten(),
             closed: side.closed.as_deref(),
             waiting: side.waiting(),
+            flying: side.lines.flights().count(),
+            unread: looks::unread(&side.looks),
         })
     }
 }

@@ -24,11 +24,13 @@ pub struct ContractFacts {
     pub halted: Option<String>,
     /// Why answers wait, each in words.
     pub waits: Vec<String>,
+    /// Which destinations of its simple transactions are not read, and why.
+    pub unread_destinations: Vec<String>,
     /// Endpoints that failed lately and are not preferred.
     pub failing_endpoints: Vec<String>,
 }
 
-/// Waiting answers that are told one by one.
+/// Waiting answers, and destinations, that are told one by one.
 const WAITS_TOLD_MAX: usize = 4;
 
 impl Readiness {
@@ -56,6 +58,9 @@ impl Readiness {
         }
         for wait in contract.waits.iter().take(WAITS_TOLD_MAX) {
             self.push(Name::AnswersWait, format_args!("{id}: {wait}"));
+        }
+        for unread in contract.unread_destinations.iter().take(WAITS_TOLD_MAX) {
+            self.push(Name::DestinationUnread, format_args!("{id}: {unread}"));
         }
         if !contract.failing_endpoints.is_empty() {
             self.push(Name::EndpointFailing, format_args!("{id}: {}", contract.failing_endpoints.join(", ")));

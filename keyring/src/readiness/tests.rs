@@ -33,6 +33,7 @@ fn contract() -> ContractFacts {
         has_controller: true,
         halted: None,
         waits: Vec::new(),
+        unread_destinations: Vec::new(),
         failing_endpoints: Vec::new(),
     }
 }
@@ -89,6 +90,8 @@ fn a_contract_that_is_not_served_is_no_health() {
     assert_eq!(with(|contract| contract.closed = Some("other code".to_owned())), ["contract_closed"]);
     assert_eq!(with(|contract| contract.has_controller = false), ["no_controller"]);
     assert_eq!(with(|contract| contract.halted = Some("moved".to_owned())), ["sender_halted"]);
+    let down = |contract: &mut ContractFacts| contract.unread_destinations = vec!["eip155:10: it is down".to_owned()];
+    assert_eq!(with(down), ["destination_unread"]);
     assert_eq!(with(|contract| contract.waits = vec!["too dear".to_owned(); 9]), ["answers_wait"; 4]);
     assert_eq!(with(|contract| contract.failing_endpoints = vec!["a".to_owned()]), ["endpoint_failing"]);
 }

@@ -2,14 +2,18 @@
 
 use alloy_primitives::{Address, Bytes, TxKind, U256, address};
 use alloy_sol_types::{SolCall as _, sol};
-use chain_client::zrsign::event::{SignatureAsked, SignatureKind};
-use chain_client::zrsign::name::{TraceName, WalletKind};
+use chain_client::Height;
+use chain_client::zrsign::event::{SignatureAsked, SignatureKind, Task as Signs};
+use chain_client::zrsign::name::{Destinations, TraceName, WalletKind};
 use chain_client::zrsign::transaction::{LegacyTransaction, Surroundings};
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
+use keyring::admission::{Job, Task};
 use keyring::contract::{self, Asked};
-use keyring::decree::DecreeId;
+use keyring::decree::{Ballot, DecreeId, Proposal, Value};
+use keyring::message::{Content, Statement};
 use keyring::node::{BlockName, ContractNews, Event, Said};
 use keyring::request::State;
+use mpc_core::PartyIndex;
 
 use super::support::{CAPS, Cluster, DESTINATION};
 use super::{Contract, PROXY, chain, one, record};
@@ -42,6 +46,15 @@ fn simple(contract: &Contract, trace: u64, destination: u64) -> Asked {
         kind: SignatureKind::Simple,
         broadcast: true,
     }))
+}
+
+/// What a party makes of such a request.
+fn completion(asked: &SignatureAsked, public: &[u8]) -> Task {
+    let mut destinations = Destinations::default();
+    destinations.learn(&format!("eip155:{DESTINATION}"));
+    let Signs::Complete(simple, destination) = asked.task(&destinations).unwrap() else { panic!("a simple one") };
+    let wallet = contract::address_of(WalletKind::Evm, public).unwrap().parse().unwrap();
+    Task::Complete { simple: Box::new(simple), wallet, destination }
 }
 
 pub(super) fn asks(cluster: &mut Cluster, contract: &mut Contract, trace: u64) -> DecreeId {
@@ -152,6 +165,40 @@ fn nobody_joins_what_its_own_endpoint_does_not_show() {
         assert_eq!((transaction.nonce, transaction.gas_price), (3, 201), "party {odd} is alone");
         one(&cluster, &contract::authorisation_of(&decree), 3);
     }
+}
+
+/// Whoever says that it leads, in whatever ballot: a block that nobody has, another one, and the first again.
+#[test]
+fn a_lying_leader_orders_one_reading_at_most() {
+    let (mut cluster, mut contract, public) = scene(2, 3);
+    let Asked::Signature(asked) = simple(&contract, 0, DESTINATION) else { panic!("a signature") };
+    let id = contract::completion_of(&Asked::Signature(asked.clone()).decree().unwrap());
+    let task = completion(&asked, &public);
+    let request = Job { decree: id.clone(), created: Height(0), deadline: None, task }.digest();
+    let lie = |cluster: &mut Cluster, attempts: u32| {
+        let lies = (0..3).flat_map(|leader| (0..attempts).map(move |attempt| (leader, attempt)));
+        for ((leader, attempt), number) in lies.flat_map(|ballot| [0, 1, 0].map(|number| (ballot, number))) {
+            let value = Value::Transaction { height: 1_000 + number, block: [number as u8; 32], bytes: vec![1] };
+            let ballot = Ballot { attempt, leader: PartyIndex::new(leader) };
+            let statement = Statement::Propose(Proposal { request, value });
+            cluster.says(leader, Content::Decree { decree: id.clone(), ballot, statement });
+        }
+    };
+    // Two read nothing, so nothing is settled meanwhile.
+    let blocks = cluster.destination[0].clone();
+    cluster.destination[0].clear();
+    cluster.destination[1].clear();
+    lie(&mut cluster, 2);
+    let decree = asks(&mut cluster, &mut contract, 0);
+    lie(&mut cluster, 9);
+    cluster.settle();
+    let invented = |reads: &Vec<BlockName>| reads.iter().filter(|block| block.height >= 1_000).count();
+    let mut reads: Vec<usize> = cluster.destination_reads.iter().map(invented).collect();
+    reads.sort_unstable();
+    assert_eq!(reads, [0, 1, 1], "the leader of ballot 0 alone is heard without promises, by the two others, once");
+    cluster.destination[0] = blocks;
+    cluster.settle();
+    assert_eq!(completed(&cluster, &decree, 3).nonce, 3, "what is true is completed all the same");
 }
 
 #[test]

@@ -13,10 +13,10 @@ use keyring::committee::Committee;
 use keyring::decree::{DecreeId, Kind};
 use keyring::identity::NodeIdentity;
 use keyring::lease::{Held, Life, Process};
-use keyring::message::{Envelope, Packet};
+use keyring::message::{Attachment, Content, Envelope, Packet};
 use keyring::node::{
     BlockName, ChainNews, ChainSetup, ContractNews, ContractSetup, DestinationLook, Effects, Event, Node, Order,
-    RunNews, Setup,
+    RunNews, Setup, Unread,
 };
 use keyring::outbox::{Order as PenOrder, Pen};
 use keyring::runs::{AnyRun, Workshop};
@@ -104,6 +104,8 @@ pub(crate) struct Cluster {
     rng: ChaCha20Rng,
     /// Final blocks of the destination as each party's endpoint shows them; none: it is down.
     pub(crate) destination: Vec<Vec<(BlockName, Surroundings)>>,
+    /// Blocks of it that each party has asked its endpoint about by name.
+    pub(crate) destination_reads: Vec<Vec<BlockName>>,
 }
 
 impl Party {
@@ -205,6 +207,7 @@ impl Cluster {
             now: 0,
             rng,
             destination: vec![vec![]; usize::from(of)],
+            destination_reads: vec![vec![]; usize::from(of)],
         };
         cluster.tell_all(|| Event::Primes(true));
         for i in 0..of {
@@ -222,6 +225,18 @@ impl Cluster {
     pub(crate) fn tell_all(&mut self, event: impl Fn() -> Event) {
         for i in 0..self.parties.len() {
             self.tell(PartyIndex::new(i as u16), event());
+        }
+    }
+
+    /// A party signs this and says it to all others, whatever its node thinks.
+    pub(crate) fn says(&mut self, party: u16, content: Content) {
+        let from = PartyIndex::new(party);
+        let Party { identity, instance, store, .. } = &self.parties[usize::from(party)];
+        let head = store.head();
+        let envelope = Envelope::sign(identity, 1, (from, *instance), content, head.position, head.hash);
+        let packet = Packet { envelope, attachment: Attachment::default() };
+        for other in (0..self.parties.len() as u16).map(PartyIndex::new).filter(|other| *other != from) {
+            self.tell(other, Event::Packet(Box::new(packet.clone())));
         }
     }
 
@@ -298,6 +313,7 @@ impl Cluster {
                     self.tell(at, Event::Nonce(nonce));
                 }
                 Order::LookAtDestination { decree, at: block, .. } => {
+                    self.destination_reads[usize::from(at.get())].extend(block);
                     let said = Box::new(self.destination_at(at, block));
                     let news = ContractNews::Destination { decree: decree.clone(), at: block, said };
                     self.tell(at, Event::Contract(decree.chain, news));
@@ -320,11 +336,12 @@ impl Cluster {
         }
     }
 
-    fn destination_at(&self, party: PartyIndex, wanted: Option<BlockName>) -> Result<DestinationLook, String> {
+    fn destination_at(&self, party: PartyIndex, wanted: Option<BlockName>) -> Result<DestinationLook, Unread> {
         let blocks = &self.destination[usize::from(party.get())];
-        let (last, newest) = blocks.last().ok_or("it is down")?;
+        let (last, newest) = blocks.last().ok_or_else(|| Unread::Destination("it is down".to_owned()))?;
         let wanted = wanted.unwrap_or(*last);
-        let (at, surroundings) = blocks.iter().find(|(block, _)| *block == wanted).ok_or("another block")?;
+        let other = || Unread::Question("another block".to_owned());
+        let (at, surroundings) = blocks.iter().find(|(block, _)| *block == wanted).ok_or_else(other)?;
         Ok(DestinationLook { last_final: *last, nonce_final: newest.nonce, at: *at, surroundings: *surroundings })
     }
 
