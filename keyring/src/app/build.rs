@@ -12,7 +12,7 @@ use rand::SeedableRng as _;
 use transport::{NodeKey, WallClock};
 
 use super::contract::ContractFollower;
-use super::evm_chain::{destination_chain, evm_chain};
+use super::evm_chain::{destination_chain, evm_chain, sender_settings};
 use super::evm_pen::EvmPen;
 use super::facts::{ChainView, ContractView};
 use super::pen::AccountPen;
@@ -32,7 +32,7 @@ use crate::metrics::{MeteredStore, Metrics};
 use crate::monitoring;
 use crate::node::{self, ChainSetup, ContractSetup, Node, RecoverError, Setup};
 use crate::roster::{Roster, RosterError};
-use crate::sender::{self, Pen as _};
+use crate::sender::Pen as _;
 use crate::store::{self, OpenError, RocksStore, Store, StoreError};
 
 /// Why a daemon cannot be built: mend what is named and start again. Nothing was started.
@@ -370,15 +370,7 @@ fn build_contract(
     let setup = ContractSetup {
         proxy: config.proxy,
         destinations: config.destinations.clone(),
-        settings: sender::Settings {
-            chain: config.proxy.chain,
-            wait_blocks: config.wait_blocks,
-            factor_percent: config.price_percent,
-            tip: config.tip_wei.into(),
-            price_max: config.price_max_wei.into(),
-            max_loss_per_answer: config.max_loss_per_answer_wei.into(),
-            max_loss_per_day: config.max_loss_per_day_wei.into(),
-        },
+        settings: sender_settings(config),
         pen: Arc::new(pen),
     };
     let (client, pulse) = (Arc::new(client), Arc::new(Pulse::new(clock.clone())));

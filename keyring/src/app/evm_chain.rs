@@ -1,14 +1,28 @@
-//! EVM chains behind the endpoints that the configuration names.
+//! EVM chains behind the endpoints that the configuration names, and how this party sends there.
 
 use chain_client::zrsign::evm::{Evidence, EvmChain, EvmSettings, EvmSetupError, Finality};
 
 use crate::config::{ContractConfig, DestinationConfig, EndpointUrl, RawEvidence, RawFinality};
+use crate::sender::Settings;
 
 /// A contract's chain, asked within these bounds but for what the configuration itself says.
 pub(crate) fn evm_chain(config: &ContractConfig, bounds: EvmSettings) -> Result<EvmChain, EvmSetupError> {
     let (evidence, agree) = (evidence(config.evidence), config.agree);
     let settings = EvmSettings { call_timeout: config.call_timeout, evidence, agree, ..bounds };
     EvmChain::new(config.proxy.chain, &addresses(&config.endpoints), finality(config.finality), settings)
+}
+
+/// How this party's account sends to a contract, and what it may spend.
+pub(crate) fn sender_settings(config: &ContractConfig) -> Settings {
+    Settings {
+        chain: config.proxy.chain,
+        wait_blocks: config.wait_blocks,
+        factor_percent: config.price_percent,
+        tip: config.tip_wei.into(),
+        price_max: config.price_max_wei.into(),
+        max_loss_per_answer: config.max_loss_per_answer_wei.into(),
+        max_loss_per_day: config.max_loss_per_day_wei.into(),
+    }
 }
 
 /// A chain to which simple transactions may go.

@@ -15,13 +15,13 @@ use super::super::{ContractFacts, ContractMemory, ContractState, ContractWords, 
 use super::line;
 use crate::admin::proto::StatusReply;
 use crate::agreement::Record;
-use crate::app::evm_chain::evm_chain;
+use crate::app::evm_chain::{evm_chain, sender_settings};
 use crate::app::evm_pen::EvmPen;
 use crate::clock::Clock;
 use crate::config::{Config, ContractConfig, Environment};
 use crate::contract::{chain_of, controller_of};
 use crate::roster::Roster;
-use crate::sender::{Pen as _, Settings};
+use crate::sender::Pen as _;
 use crate::store::{Store, Table};
 
 /// Longest wait for all that one contract is asked.
@@ -114,7 +114,7 @@ async fn contract(
         code: config.code.clone(),
         first_block: config.first_block,
         agree: config.agree,
-        settings: settings(config),
+        settings: sender_settings(config),
         account,
         memory,
         endpoints: Vec::new(),
@@ -143,18 +143,6 @@ async fn contract(
         Err(_) => Err(format!("its nodes did not say all within {CONTRACT_PATIENCE:?}")),
     };
     facts
-}
-
-fn settings(config: &ContractConfig) -> Settings {
-    Settings {
-        chain: config.proxy.chain,
-        wait_blocks: config.wait_blocks,
-        factor_percent: config.price_percent,
-        tip: config.tip_wei.into(),
-        price_max: config.price_max_wei.into(),
-        max_loss_per_answer: config.max_loss_per_answer_wei.into(),
-        max_loss_per_day: config.max_loss_per_day_wei.into(),
-    }
 }
 
 /// Asks all nodes for the highest block that each of them calls final.
