@@ -353,15 +353,10 @@ async fn tick(inbox: Inbox) {
 async fn hear_runs(mut driven: mpsc::Receiver<DriverEvent>, post: Post, inbox: Inbox) {
     while let Some(event) = driven.recv().await {
         match event {
-            DriverEvent::Send { session, to, body } => match to {
-                mpc_core::Recipient::One(party) => post.round(party, session, body.into()),
-                mpc_core::Recipient::All => {
-                    let body = bytes::Bytes::from(body);
-                    for party in post.directory().others() {
-                        post.round(party, session, body.clone());
-                    }
-                }
-            },
+            DriverEvent::Send { session, to, body } => {
+                let body = bytes::Bytes::from(body);
+                to.into_iter().for_each(|peer| post.round(peer, session, body.clone()));
+            }
             DriverEvent::News { session, news } => inbox.tell(Event::Run(session, news)).await,
         }
     }

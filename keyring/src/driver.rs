@@ -3,9 +3,8 @@
 //!
 //! A run that waits for a message holds no permit: one that did would stop the whole cluster as soon as two parties wait
 //! for each other. Sessions are not `Send`, so each is begun, driven and dropped on its own thread; what goes in and
-//! comes out is. What peers say is kept within bounds per party, see `frames`.
+//! comes out is. What peers say is kept within bounds per party, see `unclaimed`.
 
-mod frames;
 mod mailbox;
 mod permits;
 
@@ -46,8 +45,8 @@ pub enum DriverEvent {
     Send {
         /// The run.
         session: SessionId,
-        /// For whom.
-        to: Recipient,
+        /// For whom: of a signing run other signers only, nobody else would ever take it.
+        to: Vec<PartyIndex>,
         /// The message.
         body: Vec<u8>,
     },
@@ -77,10 +76,12 @@ impl Driver {
         (Self { mailboxes: Arc::new(Mailboxes::new(bounds)), permits, events }, driven)
     }
 
-    /// Begins a run on a thread of its own; `begin` is called there. The outcome always comes out as an event.
+    /// Begins a run with these peers on a thread of its own; `begin` is called there. The outcome always comes out as an
+    /// event.
     pub fn start(
         &self,
         session: SessionId,
+        peers: Vec<PartyIndex>,
         priority: Priority,
         begin: impl FnOnce() -> Result<AnyRun, BeginError> + Send + 'static,
     ) {
@@ -91,7 +92,7 @@ impl Driver {
         let thread = std::thread::Builder::new().name(format!("run-{session}"));
         let spawned = thread.spawn(move || {
             let _span = tracing::info_span!("session", %session).entered();
-            let run = Run { driver: &this, session, priority };
+            let run = Run { driver: &this, session, peers, priority };
             let outcome = catch_unwind(AssertUnwindSafe(|| run.drive(begin)));
             let news = outcome.unwrap_or_else(|_| Some(failed("the run panicked: a defect of this program")));
             // A run has a thread of its own, so what the thread computed is what the run cost.
@@ -149,6 +150,8 @@ fn failed(reason: &str) -> RunNews {
 struct Run<'a> {
     driver: &'a Driver,
     session: SessionId,
+    /// Everybody else in it.
+    peers: Vec<PartyIndex>,
     priority: Priority,
 }
 
@@ -172,6 +175,10 @@ impl Run<'_> {
             }
             match step {
                 Step::Send { to, body } => {
+                    let to = match to {
+                        Recipient::All => self.peers.clone(),
+                        Recipient::One(peer) => vec![peer],
+                    };
                     let event = DriverEvent::Send { session: self.session, to, body };
                     self.driver.events.blocking_send(event).ok()?;
                 }

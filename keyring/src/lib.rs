@@ -71,3 +71,4 @@ pub mod stock;
 pub mod store;
 pub mod tag;
 pub mod tasks;
+mod unclaimed;

@@ -199,6 +199,15 @@ pub fn decode_frame(bytes: &[u8]) -> Result<Vec<Packet>, FrameError> {
     if packets.len() > PACKETS_MAX { Err(FrameError::TooMany(packets.len())) } else { Ok(packets) }
 }
 
+impl Packet {
+    /// Bytes that it takes in a frame.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        // What was decoded encodes; were it otherwise, it would count as too long for every bound.
+        postcard::to_stdvec(self).map_or(usize::MAX, |bytes| bytes.len())
+    }
+}
+
 impl Envelope {
     /// Signs a statement with the node key.
     #[must_use]

@@ -74,11 +74,12 @@ use crate::outbox::Outbox;
 use crate::request::RequestRecord;
 use crate::shelf::Shelf;
 use crate::store::Entry;
+use crate::unclaimed::Unclaimed;
 
-/// Decrees that peers may speak of before the own endpoint shows their request.
-const EARLY_DECREES_MAX: usize = 256;
-/// Packets kept for each of these.
-const EARLY_PACKETS_MAX: usize = 192;
+/// Packets of one peer about requests that the own endpoint does not show yet.
+const EARLY_PACKETS_PER_PEER: usize = 4_096;
+/// Bytes of the same, as encoded.
+const EARLY_BYTES_PER_PEER: usize = 4 << 20;
 
 /// A request that is being answered here.
 pub struct Live {
@@ -135,12 +136,14 @@ pub struct Node {
     round_trips: BTreeMap<PartyIndex, Millis>,
     gap: Millis,
     live: BTreeMap<DecreeId, Live>,
-    early: BTreeMap<DecreeId, Vec<Packet>>,
+    /// What peers say of requests that the own endpoint does not show yet.
+    early: Unclaimed<DecreeId, Packet>,
     runs: BTreeMap<SessionId, RunOf>,
-    commitments: BTreeMap<SessionId, Commitments>,
+    /// What judges the shares of the others' in runs of live decrees.
+    commitments: BTreeMap<SessionId, (DecreeId, Commitments)>,
     shelf: Shelf,
-    /// Keys named in own proposals that are not bound yet.
-    promised_keys: BTreeSet<KeyId>,
+    /// Keys named in own proposals of live decrees that are not bound yet.
+    promised_keys: BTreeMap<KeyId, DecreeId>,
     /// Runs named in own proposals that are not entered yet.
     promised_runs: BTreeSet<SessionId>,
     stock: Stock,

@@ -109,8 +109,8 @@ impl Shelf {
 
     /// The next free key of a lane, if there is one.
     #[must_use]
-    pub fn take_from(&self, lane: PartyIndex, suite: Suite, except: &BTreeSet<KeyId>) -> Option<KeyId> {
-        let taken = |key| except.contains(key) && !planted::is(Plant::OneKeyForTwoRequests);
+    pub fn take_from(&self, lane: PartyIndex, suite: Suite, except: impl Fn(&KeyId) -> bool) -> Option<KeyId> {
+        let taken = |key| except(key) && !planted::is(Plant::OneKeyForTwoRequests);
         self.free.get(&(lane, suite))?.iter().find(|key| !taken(*key)).copied()
     }
 

@@ -8,12 +8,13 @@
 mod support;
 
 use chain_client::{Answer, Ask, ChainKey, Height, KeyType, Question, Request, RequestId, Status};
+use keyring::decree::Ballot;
 use keyring::lease::{LEASE_MS, LeaseWord, Life, Refusal};
-use keyring::message::{Attachment, Content, Envelope, Packet};
-use keyring::node::{Effects, Event, Order};
+use keyring::message::{Attachment, Content, Envelope, Packet, Statement};
+use keyring::node::{Dropped, Effects, Event, Order};
 use keyring::store::Store;
 use mpc_core::PartyIndex;
-use support::{Cluster, KEYRING};
+use support::{Cluster, KEYRING, decree};
 
 fn request(id: RequestId, ask: Ask) -> Request {
     Request {
@@ -86,6 +87,45 @@ fn two_of_five_may_sign_though_three_must_agree() {
     let mut cluster = Cluster::of(2, 5);
     let ecdsa = make_key(&mut cluster, 1, KeyType::EcdsaSecp256k1, 5);
     sign(&mut cluster, 1, &ecdsa, &[9; 32], 5);
+}
+
+#[test]
+fn what_signers_say_in_a_run_reaches_nobody_else() {
+    let mut cluster = Cluster::of(2, 5);
+    let ecdsa = make_key(&mut cluster, 1, KeyType::EcdsaSecp256k1, 5);
+    let eddsa = make_key(&mut cluster, 2, KeyType::EddsaEd25519, 5);
+    sign(&mut cluster, 1, &ecdsa, &[7; 32], 5);
+    sign(&mut cluster, 2, &eddsa, b"message", 5);
+    assert_eq!(cluster.unclaimed_rounds(), 0);
+}
+
+#[test]
+fn a_peer_that_speaks_of_requests_nobody_shows_crowds_out_only_itself() {
+    const PER_PEER: u64 = 4_096;
+    let mut cluster = Cluster::of(2, 3);
+    cluster.settle();
+    let early = |cluster: &Cluster| cluster.parties[0].node.dropped().get(&Dropped::Early).copied().unwrap_or(0);
+    let speak = |cluster: &mut Cluster, from: u16, number: u64| {
+        let decree = decree(RequestId::signature(number));
+        let identity = &cluster.parties[usize::from(from)].identity;
+        let content = Content::Decree {
+            decree,
+            ballot: Ballot { attempt: 0, leader: PartyIndex::new(from) },
+            statement: Statement::Ask,
+        };
+        let instance = cluster.parties[usize::from(from)].instance;
+        let envelope = Envelope::sign(identity, 1, (PartyIndex::new(from), instance), content, 0, [0; 32]);
+        let packet = Packet { envelope, attachment: Attachment::default() };
+        let now = cluster.now;
+        cluster.parties[0].node.on(now, Event::Packet(Box::new(packet)));
+    };
+    speak(&mut cluster, 1, 1_000_000);
+    (0..PER_PEER).for_each(|number| speak(&mut cluster, 2, number));
+    assert_eq!(early(&cluster), 0);
+    (0..10).for_each(|number| speak(&mut cluster, 2, PER_PEER + number));
+    assert_eq!(early(&cluster), 10);
+    (1..PER_PEER).for_each(|number| speak(&mut cluster, 1, number));
+    assert_eq!(early(&cluster), 10, "the other peer has room of its own");
 }
 
 const RESTORE: u64 = 77;

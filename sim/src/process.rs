@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chain_client::RequestId;
 use keyring::backup::{RestoreError, SELECTION};
-use keyring::node::{Node, Priority, RunOrder};
+use keyring::node::{Node, Priority};
 use keyring::runs::{AnyRun, Workshop};
 use keyring::store::{Archive, DiskImage, MemoryStore, Store, Table};
 use mpc_core::testing::primes_for;
@@ -234,13 +234,5 @@ impl Cores {
     pub(crate) fn next(&self) -> Option<SessionId> {
         let ready = self.runs.iter().filter(|(_, running)| running.work == Work::Ready);
         ready.min_by_key(|(session, running)| (&running.priority, **session)).map(|(session, _)| *session)
-    }
-}
-
-/// Who takes part in a run.
-pub(crate) fn parties_of(order: &RunOrder, threshold: Threshold) -> Vec<PartyIndex> {
-    match order {
-        RunOrder::Sign { signers, .. } => signers.clone(),
-        RunOrder::Key(_) | RunOrder::Auxiliary => threshold.parties().collect(),
     }
 }

@@ -173,7 +173,9 @@ impl Heart {
                 let (workshop, mut seed) = (self.workshop.clone(), [0u8; 32]);
                 self.rng.fill_bytes(&mut seed);
                 let seed = zeroize::Zeroizing::new(seed);
-                self.driver.start(session, priority, move || {
+                let parties = run.parties(workshop.threshold);
+                let peers = parties.into_iter().filter(|party| *party != workshop.me).collect();
+                self.driver.start(session, peers, priority, move || {
                     let mut rng = <rand_chacha::ChaCha20Rng as rand::SeedableRng>::from_seed(*seed);
                     workshop.begin(session, &run, &mut rng)
                 });

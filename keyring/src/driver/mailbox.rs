@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mpc_core::{PartyIndex, SessionId};
 
 use super::Bounds;
-use super::frames::Frames;
+use crate::unclaimed::Unclaimed;
 
 /// Ended runs remembered, so that their late messages are not taken for early ones.
 const ENDED_MAX: usize = 16_384;
@@ -27,7 +27,7 @@ pub(super) struct Mailboxes {
 struct Offices {
     /// Live runs, and what wakes them.
     live: BTreeMap<SessionId, Arc<Condvar>>,
-    frames: Frames,
+    frames: Unclaimed<SessionId, Bytes>,
     ended: BTreeSet<SessionId>,
     ended_in_order: VecDeque<SessionId>,
 }
@@ -36,7 +36,7 @@ impl Mailboxes {
     pub(super) fn new(bounds: Bounds) -> Self {
         let offices = Offices {
             live: BTreeMap::new(),
-            frames: Frames::new(bounds.messages_per_party, bounds.bytes_per_party),
+            frames: Unclaimed::new(bounds.messages_per_party, bounds.bytes_per_party),
             ended: BTreeSet::new(),
             ended_in_order: VecDeque::new(),
         };
@@ -50,7 +50,7 @@ impl Mailboxes {
             return false;
         }
         offices.live.insert(session, Arc::default());
-        offices.frames.begin(session);
+        offices.frames.begin(&session);
         true
     }
 
@@ -60,7 +60,8 @@ impl Mailboxes {
             return;
         }
         let wake = offices.live.get(&session).cloned();
-        if offices.frames.keep(session, from, body, wake.is_some())
+        let bytes = body.len();
+        if offices.frames.keep(session, from, body, bytes, wake.is_some())
             && let Some(wake) = wake
         {
             wake.notify_one();
@@ -74,8 +75,8 @@ impl Mailboxes {
             let Some(wake) = offices.live.get(&session).cloned() else {
                 return Next::Cancelled;
             };
-            if !offices.frames.is_empty(session) {
-                return Next::Messages(offices.frames.take(session));
+            if !offices.frames.is_empty(&session) {
+                return Next::Messages(offices.frames.take(&session));
             }
             offices = wake.wait(offices).unwrap_or_else(PoisonError::into_inner);
         }
@@ -91,7 +92,7 @@ impl Mailboxes {
         if let Some(wake) = offices.live.remove(&session) {
             wake.notify_one();
         }
-        drop(offices.frames.take(session));
+        drop(offices.frames.take(&session));
         offices.remember(session);
     }
 
@@ -175,7 +176,7 @@ mod tests {
         say(&mailboxes, 1, 1, 5);
         assert!(matches!(mailboxes.wait(session(1)), Next::Cancelled));
         assert!(!mailboxes.open(session(1)));
-        assert!(mailboxes.lock().frames.is_empty(session(1)));
+        assert!(mailboxes.lock().frames.is_empty(&session(1)));
     }
 
     #[test]

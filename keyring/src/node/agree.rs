@@ -3,10 +3,7 @@
 use mpc_core::{PartyIndex, SessionId, Suite};
 
 use super::view::View;
-use super::{
-    Dropped, EARLY_DECREES_MAX, EARLY_PACKETS_MAX, Level, Live, Node, Order, Priority, Records as _, RunNews, RunOf,
-    RunOrder, faded,
-};
+use super::{Dropped, Level, Live, Node, Order, Priority, Records as _, RunNews, RunOf, RunOrder, faded};
 use crate::admission::Task;
 use crate::agreement::{Act, Audience, Record, Rules};
 use crate::decree::{DecreeId, Value};
@@ -119,16 +116,10 @@ impl Node {
                     return;
                 }
                 // A peer's word starts nothing: it is kept, within bounds, until the own endpoint shows the request.
-                if self.early.len() >= EARLY_DECREES_MAX && !self.early.contains_key(&decree) {
-                    let given_up = self.early.pop_first().map_or(0, |(_, packets)| packets.len());
-                    self.drop_said(Dropped::Early, given_up);
-                }
-                let kept = self.early.entry(decree).or_default();
-                if kept.len() < EARLY_PACKETS_MAX {
-                    kept.push(packet);
-                } else {
-                    self.drop_said(Dropped::Early, 1);
-                }
+                let bytes = packet.encoded_len();
+                let before = self.early.dropped();
+                self.early.keep(decree, from, packet, bytes, false);
+                self.drop_said(Dropped::Early, self.early.dropped() - before);
             }
             Err(error) => self.memory_failed(Some(&decree), &error),
         }
@@ -238,10 +229,10 @@ impl Node {
                     }
                     let mut attachment = *attachment;
                     attachment.stored = self.certificate_named(&live.job.decree, &statement, &attachment);
-                    // Said again to one peer, it was heard here before.
-                    if let (Statement::Propose(proposal), Audience::All) = (&statement, to) {
+                    // Said again to one peer, it was heard here before; without a lease it is not said, nor ever heard.
+                    if let (Statement::Propose(proposal), Audience::All, true) = (&statement, to, self.may_act()) {
                         match &proposal.value {
-                            Value::Key { key, .. } => drop(self.promised_keys.insert(*key)),
+                            Value::Key { key, .. } => drop(self.promised_keys.insert(*key, id.clone())),
                             Value::Run { session, .. } => drop(self.promised_runs.insert(*session)),
                             Value::Adopt { .. } | Value::Transaction { .. } => {}
                         }
@@ -333,7 +324,7 @@ impl Node {
                     nonce_point: commitments.nonce_point().as_bytes().to_vec(),
                     commitments: commitments.digest(),
                 };
-                self.commitments.insert(session, commitments);
+                self.commitments.insert(session, (id.clone(), commitments));
                 self.with_live(id, |live, _, _| live.decree.run_done(share));
                 self.tick_decrees();
             }

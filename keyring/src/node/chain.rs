@@ -214,7 +214,7 @@ impl Node {
         let order = self.committee.order(&job.order_seed());
         // A key offered before a crash may be bound elsewhere already: it is offered to nobody else.
         if let Some((_, Proposal { value: Value::Key { key, .. }, .. })) = &stored.proposed {
-            self.promised_keys.insert(*key);
+            self.promised_keys.insert(*key, id.clone());
         }
         let around = self.around(job.deadline, &id.chain);
         let decided = stored.decided.is_some();
@@ -233,7 +233,7 @@ impl Node {
         self.with_live(&id, |live, view, node| {
             live.decree.open(view, node.around(view.job.deadline, &view.job.decree.chain))
         });
-        for packet in self.early.remove(&id).unwrap_or_default() {
+        for (_, packet) in self.early.take(&id) {
             let now = self.now;
             self.on(now, NodeEvent::Packet(Box::new(packet)));
         }
@@ -331,9 +331,9 @@ impl Node {
             self.runs.remove(&session);
             self.effects.orders.push(Order::Stop(session));
         }
-        if let Some((_, session)) = live.decree.record().entered {
-            self.commitments.remove(&session);
-        }
+        self.forget_commitments(id);
+        // Offered and not bound here, a key may be offered again: who took the offer has bound it, and refuses.
+        self.promised_keys.retain(|_, offered_to| offered_to != id);
         if let Some(side) = self.chains.get_mut(&id.chain) {
             let moves = side.outbox.forget(id);
             self.write(moves.entries);

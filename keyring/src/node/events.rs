@@ -6,7 +6,9 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256};
 use chain_client::zrsign::transaction::{Caps, SimpleTransaction};
 use chain_client::{Height, Hint, KeyringFacts, LowWater, Reading, Request, RequestId, SignedTx, Standing, TxHash};
-use mpc_core::{AuxInfo, Commitments, KeyId, KeyShare, Partial, PartyIndex, Payload, Possession, SessionId, Suite};
+use mpc_core::{
+    AuxInfo, Commitments, KeyId, KeyShare, Partial, PartyIndex, Payload, Possession, SessionId, Suite, Threshold,
+};
 
 use super::{BlockName, ContractNews, ContractSetup, Target, Word};
 use crate::admission::Sighting;
@@ -296,6 +298,17 @@ pub enum RunOrder {
     Key(Suite),
     /// The roster's auxiliary data.
     Auxiliary,
+}
+
+impl RunOrder {
+    /// Who takes part, ascending.
+    #[must_use]
+    pub fn parties(&self, threshold: Threshold) -> Vec<PartyIndex> {
+        match self {
+            Self::Sign { signers, .. } => signers.clone(),
+            Self::Key(_) | Self::Auxiliary => threshold.parties().collect(),
+        }
+    }
 }
 
 /// Who computes first: live requests by deadline, ties by request; then stock.

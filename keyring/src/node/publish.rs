@@ -9,12 +9,16 @@ use crate::outbox::{Leave, Moves, Outcome, Publication, Want};
 use crate::request::Event;
 
 impl Node {
+    /// Nothing is judged any more by what the runs of this decree committed to, the last one's or an earlier attempt's.
+    pub(super) fn forget_commitments(&mut self, id: &DecreeId) {
+        self.commitments.retain(|_, (decree, _)| decree != id);
+    }
+
     /// The cluster has decided: this party's turn to publish is its place among those present.
     pub(super) fn decided(&mut self, id: &DecreeId, live: &mut Live) {
         live.request.state = live.request.state.clone().on(&Event::Decided);
         live.request.decided_after_ms.get_or_insert(self.now.saturating_sub(live.seen_at));
-        self.commitments
-            .retain(|session, _| live.decree.record().entered.is_none_or(|(_, entered)| entered != *session));
+        self.forget_commitments(id);
         let Some(certificate) = live.decree.decision() else { return };
         if self.contracts.contains_key(&id.chain) {
             let answer = certificate.answer.clone();

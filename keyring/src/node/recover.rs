@@ -10,7 +10,7 @@ use mpc_core::AuxInfo;
 use super::chain::BLOCK_MS_ASSUMED;
 use super::memory::Memory;
 use super::stock::Stock;
-use super::{ChainSide, ContractSide, Effects, Node, Setup};
+use super::{ChainSide, ContractSide, EARLY_BYTES_PER_PEER, EARLY_PACKETS_PER_PEER, Effects, Node, Setup};
 use crate::agreement::Record;
 use crate::agreement::clock::{GAP_ASSUMED_MS, Millis};
 use crate::decree::DecreeId;
@@ -19,6 +19,7 @@ use crate::outbox::Outbox;
 use crate::request::RequestRecord;
 use crate::shelf::{Shelf, ShelfError};
 use crate::store::{Store, StoreError, Table};
+use crate::unclaimed::Unclaimed;
 
 /// Why a node cannot remember.
 #[derive(Debug, thiserror::Error)]
@@ -83,11 +84,11 @@ impl Node {
             round_trips: BTreeMap::new(),
             gap: GAP_ASSUMED_MS,
             live: BTreeMap::new(),
-            early: BTreeMap::new(),
+            early: Unclaimed::new(EARLY_PACKETS_PER_PEER, EARLY_BYTES_PER_PEER),
             runs: BTreeMap::new(),
             commitments: BTreeMap::new(),
             shelf,
-            promised_keys: BTreeSet::new(),
+            promised_keys: BTreeMap::new(),
             promised_runs: BTreeSet::new(),
             stock,
             chains,

@@ -73,7 +73,7 @@ impl Node {
         &self.keys_per_lane
     }
 
-    pub(super) fn drop_said(&mut self, why: Dropped, count: usize) {
-        *self.dropped.entry(why).or_default() += count as u64;
+    pub(super) fn drop_said(&mut self, why: Dropped, count: u64) {
+        *self.dropped.entry(why).or_default() += count;
     }
 }

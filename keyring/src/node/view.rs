@@ -118,7 +118,8 @@ impl View<'_> {
         let (me, suite) = (self.node.me, self.job.suite());
         // The key proposed for this request before is bound to it and serves no other.
         let again = self.proposed_key.filter(|key| self.is_free_here(*key));
-        let key = again.or_else(|| self.node.shelf.take_from(me, suite, &self.node.promised_keys));
+        let key =
+            again.or_else(|| self.node.shelf.take_from(me, suite, |key| self.node.promised_keys.contains_key(key)));
         match key.and_then(|key| self.certified(key).map(|(_, info)| (key, info))) {
             Some((key, info)) => Fresh::Value(Value::Key { key, public: info.group_key().to_vec() }),
             None => Fresh::Unable,
@@ -149,7 +150,7 @@ impl Rules for View<'_> {
     }
 
     fn check_share(&self, signer: PartyIndex, share: &Share) -> Option<bool> {
-        let commitments = self.node.commitments.get(&share.session)?;
+        let (_, commitments) = self.node.commitments.get(&share.session)?;
         let Task::Sign { key, .. } = &self.job.task else { return Some(false) };
         let (_, info) = self.certified(*key)?;
         Some(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256, Signature};
 use chain_client::zrsign::name::Proxy;
 use chain_client::zrsign::transaction::{Caps, Surroundings};
-use chain_client::{AnswerLoad, ChainKey, Height, Request, RequestKind, SignedTx};
+use chain_client::{AnswerLoad, ChainKey, Height, Request, RequestId, RequestKind, SignedTx};
 use keyring::admission::Sighting;
 use keyring::agreement::Audience;
 use keyring::committee::Committee;
@@ -77,13 +77,26 @@ fn contract_setup(proxy: Proxy) -> ContractSetup {
     ContractSetup { proxy, destinations: Vec::new(), settings, pen: Arc::new(SilentEvmPen) }
 }
 
+/// What a request is called among parties.
+pub(crate) fn decree(request: RequestId) -> DecreeId {
+    DecreeId {
+        chain: CHAIN.to_owned(),
+        keyring: KEYRING.to_owned(),
+        kind: if request.kind == RequestKind::Key { Kind::Key } else { Kind::Signature },
+        request: request.number,
+        event: None,
+        item: 0,
+    }
+}
+
 pub(crate) struct Party {
     pub(crate) node: Node,
-    instance: u64,
+    pub(crate) instance: u64,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) identity: NodeIdentity,
     workshop: Workshop,
-    runs: BTreeMap<SessionId, AnyRun>,
+    /// Live runs, and who takes part.
+    runs: BTreeMap<SessionId, (AnyRun, Vec<PartyIndex>)>,
     early: BTreeMap<SessionId, Vec<(PartyIndex, Vec<u8>)>>,
 }
 
@@ -256,7 +269,7 @@ impl Cluster {
                 match mail {
                     Mail::Event(event) => party.node.on(self.now, event),
                     Mail::Round(session, from, body) => match party.runs.get_mut(&session) {
-                        Some(run) => {
+                        Some((run, _)) => {
                             let _ = run.receive(from, &body);
                             self.step(to, session);
                         }
@@ -297,7 +310,7 @@ impl Cluster {
                     for (from, body) in party.early.remove(&session).unwrap_or_default() {
                         let _ = begun.receive(from, &body);
                     }
-                    party.runs.insert(session, begun);
+                    party.runs.insert(session, (begun, run.parties(party.workshop.threshold)));
                     self.step(at, session);
                 }
                 Order::Stop(session) => {
@@ -354,13 +367,18 @@ impl Cluster {
         }
     }
 
+    /// Rounds of runs that came to parties which take no part in them.
+    pub(crate) fn unclaimed_rounds(&self) -> usize {
+        self.parties.iter().flat_map(|party| party.early.values()).map(Vec::len).sum()
+    }
+
     fn step(&mut self, at: PartyIndex, session: SessionId) {
         loop {
             let party = &mut self.parties[usize::from(at.get())];
-            let Some(run) = party.runs.get_mut(&session) else { return };
+            let Some((run, parties)) = party.runs.get_mut(&session) else { return };
             match run.step() {
                 Step::Send { to, body } => {
-                    for i in (0..self.parties.len()).map(|i| PartyIndex::new(i as u16)).filter(|i| *i != at) {
+                    for i in parties.iter().copied().filter(|i| *i != at) {
                         if to == Recipient::All || to == Recipient::One(i) {
                             self.queue.push_back((i, Mail::Round(session, at, body.clone())));
                         }
@@ -383,14 +401,7 @@ impl Cluster {
     }
 
     pub(crate) fn ask(&mut self, request: Request, key: Option<ChainKey>) -> DecreeId {
-        let decree = DecreeId {
-            chain: CHAIN.to_owned(),
-            keyring: KEYRING.to_owned(),
-            kind: if request.id.kind == RequestKind::Key { Kind::Key } else { Kind::Signature },
-            request: request.id.number,
-            event: None,
-            item: 0,
-        };
+        let decree = decree(request.id);
         for i in 0..self.parties.len() {
             let sighting = Sighting {
                 decree: decree.clone(),

@@ -18,7 +18,7 @@ use crate::laws::word;
 use crate::liar::Said;
 use crate::network::Lane;
 use crate::plan::ShellPlant;
-use crate::process::{Work, parties_of};
+use crate::process::Work;
 
 impl World {
     /// News for a process that may be gone by now.
@@ -215,7 +215,7 @@ impl World {
         self.note(|| format!("{party} begins run {session}"));
         self.totals.runs += 1;
         let mut rng = ChaCha20Rng::seed_from_u64(self.rng.next_u64());
-        let parties = parties_of(run, self.town.threshold);
+        let parties = run.parties(self.town.threshold);
         let begun = self.process(party).workshop.begin(session, run, &mut rng);
         match begun {
             Ok(begun) => self.process_mut(party).cores.begin(session, begun, parties, priority),
