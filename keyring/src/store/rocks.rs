@@ -23,8 +23,12 @@ const DATABASE: &str = "database";
 const LOCK: &str = "lock";
 /// Most open table files: a bound on file descriptors.
 const OPEN_FILES_MAX: i32 = 512;
-/// Most bytes of all tables together that wait in memory to be written out; above it the largest is flushed.
+/// Most bytes of all tables together that wait in memory to be written out; near it those of one table are, the oldest first.
 const WRITE_BUFFERS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most bytes of one table that wait so.
+const WRITE_BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Memory is taken for them in blocks of so many bytes.
+const WRITE_BUFFER_BLOCK_BYTES: usize = 64 * 1024;
 /// Most bytes of table files, indices among them, that all tables together keep in memory.
 const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most bytes of write-ahead log before old tables are flushed.
@@ -259,7 +263,9 @@ fn family_options(cache: &Cache) -> Options {
     options.set_block_based_table_factory(&tables);
     // Sealed bytes do not compress.
     options.set_compression_type(DBCompressionType::None);
-    options.set_write_buffer_size(8 * 1024 * 1024);
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES_MAX);
+    // Left to itself every family, however little is in it, holds a whole mebibyte at once, and counts it as used.
+    options.set_arena_block_size(WRITE_BUFFER_BLOCK_BYTES);
     options
 }
 
