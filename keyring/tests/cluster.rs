@@ -128,6 +128,29 @@ fn a_peer_that_speaks_of_requests_nobody_shows_crowds_out_only_itself() {
     assert_eq!(early(&cluster), 10, "the other peer has room of its own");
 }
 
+/// Law 11: a copy of a party that runs beside it is another process.
+#[test]
+fn a_second_process_of_a_party_is_not_heard() {
+    let mut cluster = Cluster::of(2, 3);
+    cluster.settle();
+    let decree = decree(RequestId::signature(1));
+    let ballot = Ballot { attempt: 0, leader: PartyIndex::new(1) };
+    let words = [Statement::Ask, Statement::Prepare, Statement::Join { proposal: [1; 32], share: None }];
+    for (number, statement) in (1..).zip(words) {
+        let content = Content::Decree { decree: decree.clone(), ballot, statement };
+        let copy = cluster.parties[1].instance + 1;
+        let identity = &cluster.parties[1].identity;
+        let envelope = Envelope::sign(identity, 1, (PartyIndex::new(1), copy), content, 0, [0; 32]);
+        let packet = Packet { envelope, attachment: Attachment::default() };
+        let now = cluster.now;
+        let node = &mut cluster.parties[0].node;
+        node.on(now, Event::Packet(Box::new(packet)));
+        let Effects { entries, orders } = node.take_effects();
+        assert!(entries.is_empty() && orders.is_empty(), "{orders:?}");
+        assert_eq!(node.dropped().get(&Dropped::Instance), Some(&number));
+    }
+}
+
 const RESTORE: u64 = 77;
 
 /// A statement of a party to another one, as its next process would say it.

@@ -67,6 +67,7 @@ enum Planted {
     #[cfg(feature = "planted")]
     FixedClocks,
     SpeakBeforeWrite,
+    BurnAfterSend,
     MixedHeights,
 }
 
@@ -90,6 +91,7 @@ impl Planted {
             #[cfg(feature = "planted")]
             Self::FixedClocks => plan.plant = Some(sim::Plant::FixedClocks),
             Self::SpeakBeforeWrite => plan.shell_plant = Some(ShellPlant::SpeakBeforeWrite),
+            Self::BurnAfterSend => plan.shell_plant = Some(ShellPlant::BurnAfterSend),
             Self::MixedHeights => plan.shell_plant = Some(ShellPlant::MixedHeights),
         }
     }

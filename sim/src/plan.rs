@@ -127,6 +127,8 @@ pub use keyring::planted::Plant;
 pub enum ShellPlant {
     /// Orders are carried out before the write that they rest on.
     SpeakBeforeWrite,
+    /// A partial signature leaves before the write that burns its nonce; everything else waits for its write.
+    BurnAfterSend,
     /// Account and request are read at different heights and put together as if they were of one.
     MixedHeights,
 }

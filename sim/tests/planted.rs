@@ -241,8 +241,13 @@ fn in_the_shell(plant: ShellPlant, law: &str) {
 }
 
 #[test]
-fn a_partial_sent_before_its_write_is_found() {
+fn words_said_before_their_write_are_found() {
     in_the_shell(ShellPlant::SpeakBeforeWrite, "journal_before_wire");
+}
+
+#[test]
+fn a_burn_after_its_send_is_found() {
+    in_the_shell(ShellPlant::BurnAfterSend, "nonce_burned_before_use");
 }
 
 #[test]

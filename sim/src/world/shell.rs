@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use keyring::agreement::Audience;
 use keyring::lease::Held;
-use keyring::message::{Attachment, Content, Envelope, Packet, decode_frame, encode_frame};
+use keyring::message::{Attachment, Content, Envelope, Packet, Statement, decode_frame, encode_frame};
 use keyring::node::{Dropped, Event, Node, Order, Priority, RunNews, RunOrder};
 use keyring::store::{Head, Store, StoreError, Table};
 use mpc_core::{KeyId, KeyShare, PartyIndex, Recipient, SessionId, Step};
@@ -56,12 +56,16 @@ impl World {
         let Some(node) = self.process_mut(party).node.as_mut() else { return };
         let effects = node.take_effects();
         let store = self.process(party).store.clone();
-        let mut orders = effects.orders;
-        if self.plan.shell_plant == Some(ShellPlant::SpeakBeforeWrite) {
-            let head = store.head();
-            for order in std::mem::take(&mut orders) {
-                self.carry_out(party, order, head);
-            }
+        let (too_early, orders): (Vec<_>, Vec<_>) = effects.orders.into_iter().partition(|order| {
+            self.plan.shell_plant.is_some_and(|plant| match plant {
+                ShellPlant::SpeakBeforeWrite => true,
+                ShellPlant::BurnAfterSend => carries_partial(order),
+                ShellPlant::MixedHeights => false,
+            })
+        });
+        let before = store.head();
+        for order in too_early {
+            self.carry_out(party, order, before);
         }
         if !effects.entries.is_empty() {
             match store.append(&effects.entries) {
@@ -388,4 +392,10 @@ fn summary(packet: &Packet) -> String {
 /// A frame of one packet; empty if it does not fit, which no packet of ours does.
 fn frame_of(packet: &Packet) -> Vec<u8> {
     encode_frame(std::slice::from_ref(packet)).unwrap_or_default()
+}
+
+/// Whether a signer says its part of an answer.
+fn carries_partial(order: &Order) -> bool {
+    let Order::Say { content: Content::Decree { statement, .. }, .. } = order else { return false };
+    matches!(statement, Statement::Join { share: Some(_), .. })
 }
