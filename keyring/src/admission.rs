@@ -11,7 +11,7 @@ use chain_client::{AnswerLoad, Ask, ChainKey, Height, KeyType, Question, Request
 use mpc_core::{KeyId, Payload, Suite};
 use serde::{Deserialize, Serialize};
 
-use crate::decree::DecreeId;
+use crate::decree::{DecreeId, Kind};
 use crate::tag;
 
 /// A request as this party's own endpoint showed it, with what else judging it needs, all read at its creation height.
@@ -254,12 +254,13 @@ impl Job {
         }
     }
 
-    /// What names the order of turns: for a signature its key, so that one party leads for one key; for a key its request.
+    /// What names the order of turns: for a user's signature its key, so that one party leads for one key; otherwise the
+    /// decree. All answers of a contract are authorised by one key: by that, one party would pay for all of them.
     #[must_use]
     pub fn order_seed(&self) -> Vec<u8> {
         match &self.task {
-            Task::Key { .. } | Task::Complete { .. } => self.decree.to_bytes(),
-            Task::Sign { key, .. } => key.as_bytes().to_vec(),
+            Task::Sign { key, .. } if self.decree.kind != Kind::Authorisation => key.as_bytes().to_vec(),
+            Task::Key { .. } | Task::Complete { .. } | Task::Sign { .. } => self.decree.to_bytes(),
         }
     }
 }

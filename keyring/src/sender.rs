@@ -410,6 +410,13 @@ impl Sender {
     #[must_use]
     pub fn block(&mut self, height: Height) -> Moves {
         let mut moves = Moves::default();
+        if self.height == Height(0) {
+            // What was published before the first block was seen has its turns from that block on: after a common restart
+            // all parties would send at once.
+            for held in self.answers.values_mut().filter(|held| held.delivery.decided_at == Height(0)) {
+                held.not_before = height.after(held.not_before.0);
+            }
+        }
         // A reorganised chain can be shorter for a while: the newest word counts, not the highest.
         self.height = height;
         if self.is_forked() {

@@ -54,6 +54,18 @@ fn a_party_sends_at_its_turn_and_not_when_somebody_else_was_first() {
     assert!(!desk.sender.holds(&decree(taken)));
 }
 
+/// After a common restart the lease may come before the first block is seen.
+#[test]
+fn turns_of_what_was_published_before_the_first_block_begin_with_it() {
+    let mut desk = Desk::new();
+    let request = desk.chain.ask();
+    desk.restarts();
+    let moves = desk.sender.publish(decree(request), delivery(request, 2, Height(0))).unwrap();
+    assert!(moves.wants.is_empty());
+    assert!(desk.blocks(6).is_empty(), "two turns of three blocks after the first");
+    assert_eq!(desk.block().len(), 1);
+}
+
 #[test]
 fn other_bytes_on_the_chain_are_told_once_and_ours_is_withdrawn() {
     let mut desk = Desk::new();
