@@ -59,7 +59,7 @@ impl Facts for Parrot {
     }
 
     async fn release_nonce(&self, _: &str, trace: u64) -> Option<Result<proto::ReleaseNonceReply, String>> {
-        Some(Ok(proto::ReleaseNonceReply { nonce: trace }))
+        Some(Ok(proto::ReleaseNonceReply { nonce: Some(trace) }))
     }
 }
 

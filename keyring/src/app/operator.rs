@@ -48,17 +48,19 @@ pub(super) async fn rebase(desk: &Desk, chain: &str, height: u64) -> Option<Resu
     Some(is_taken.await?.then_some(reply).ok_or_else(late))
 }
 
-/// Gives the nonce of a simple transaction up. `None`: the node has ended.
+/// Gives up the nonce of a simple transaction, or one that cannot be completed. `None`: the node has ended.
 pub(super) async fn release(desk: &Desk, chain: &str, trace: u64) -> Option<Result<ReleaseNonceReply, String>> {
     let name = chain.to_owned();
-    let in_flight = move |node: &Node, _: &dyn Store| {
-        node.flights(&name).find(|(_, flight)| flight.decree.request == trace).map(|(_, flight)| flight.nonce)
+    let holds_its_line = move |node: &Node, _: &dyn Store| {
+        let flight = node.flights(&name).find(|(_, flight)| flight.decree.request == trace);
+        let nonce = flight.map(|(_, flight)| flight.nonce);
+        nonce.map(Some).or_else(|| node.incomplete(&name, trace).map(|_| None))
     };
-    let Some(nonce) = desk.inbox.look(in_flight.clone()).await? else {
-        return Some(Err(format!("no simple transaction of number {trace} on {chain:?} is in flight here")));
+    let Some(nonce) = desk.inbox.look(holds_its_line.clone()).await? else {
+        return Some(Err(format!("no simple transaction of number {trace} on {chain:?} is in flight or next here")));
     };
     desk.inbox.tell(Event::Contract(chain.to_owned(), ContractNews::Release(trace))).await;
-    let is_given_up = desk.inbox.look(in_flight).await?.is_none();
+    let is_given_up = desk.inbox.look(holds_its_line).await?.is_none();
     Some(
         is_given_up
             .then_some(ReleaseNonceReply { nonce })

@@ -18,8 +18,8 @@ enum ContractCommand {
     /// Take a chain that took final blocks back for true as it is now. Come to one mind with the other operators first:
     /// each says this to its own node.
     Rebase(RebaseArgs),
-    /// Give up the nonce of a simple transaction that nobody will send: the next of its wallet may take it. Each operator
-    /// says this to its own node.
+    /// Give up the nonce of a simple transaction that nobody will send, or a simple transaction that cannot be completed: the
+    /// next of its wallet takes its place. Each operator says this to its own node.
     Release(ReleaseArgs),
 }
 
@@ -58,7 +58,8 @@ pub(super) async fn run(args: &ContractArgs) -> Result<(), Report> {
         ContractCommand::Release(ReleaseArgs { ask, chain, trace }) => {
             let command = ReleaseNonceRequest { chain: chain.clone(), trace: *trace };
             let reply = ask.client().await?.release_nonce(command).await.map_err(|status| refused(&status))?;
-            say(&format!("nonce {} of {chain}/signature/{trace} is given up\n", reply.into_inner().nonce))
+            let what = reply.into_inner().nonce.map_or_else(String::new, |nonce| format!("nonce {nonce} of "));
+            say(&format!("{what}{chain}/signature/{trace} is given up\n"))
         }
     }
 }

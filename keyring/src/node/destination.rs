@@ -93,7 +93,8 @@ impl Node {
             (Err(why), Some(_)) => self.note(Level::Debug, Some(id), why.note()),
             (Ok(_), Some(_)) => {}
             (said, None) => {
-                let why = said.as_ref().err().map(Unread::note).unwrap_or_default();
+                let why = said.as_ref().map_or_else(|why| Some(why.note()), |look| self.incompletable(id, look));
+                let why = why.unwrap_or_default();
                 self.remark_waiting(&contract::signature_of(id), &why);
             }
         }
@@ -108,6 +109,14 @@ impl Node {
         if id.kind == Kind::Completion && at.is_none() && !self.live.contains_key(id) {
             self.admit_completion(id);
         }
+    }
+
+    /// Why a transaction does not follow from what a destination shows.
+    fn incompletable(&self, id: &DecreeId, look: &DestinationLook) -> Option<String> {
+        let (line, simple) = self.simple_of(&contract::signature_of(id))?;
+        let caps = self.destinations.get(&line.destination)?;
+        let why = simple.complete(look.surroundings, *caps).err()?;
+        Some(format!("not completed: {why}; it waits, or is given up by `contract release`"))
     }
 
     /// A proposal that names a block of a destination waits until this party has read that block, if it would be judged at

@@ -5,6 +5,7 @@ use chain_client::zrsign::event::SignatureAsked;
 use chain_client::zrsign::transaction::LegacyTransaction;
 
 use super::{Level, Node};
+use crate::admission::Unanswerable;
 use crate::contract;
 use crate::decree::DecreeId;
 use crate::lines::{Flight, LineName};
@@ -55,14 +56,39 @@ impl Node {
         }
     }
 
-    /// An operator gives the nonce of a request up: the next of its line does not wait for it.
+    /// An operator gives up the nonce of a request, or a request whose turn it is and that cannot be completed: the next of
+    /// its line does not wait for it.
     pub(super) fn release(&mut self, chain: &str, trace: u64) {
         let flight = self.flights(chain).find(|(_, flight)| flight.decree.request == trace);
         if let Some((line, flight)) = flight.map(|(line, flight)| (*line, flight.clone())) {
             let text = format!("an operator gives nonce {} up: the next of its wallet may take it", flight.nonce);
             self.note(Level::Alarm, Some(&flight.decree), text);
             self.land(chain, &line);
+        } else if let Some(id) = self.incomplete(chain, trace).cloned() {
+            self.give_up(&id);
         }
+    }
+
+    /// The request of this number, if it is next in its line and nothing is settled for it.
+    pub fn incomplete(&self, chain: &str, trace: u64) -> Option<&DecreeId> {
+        let mut heads = self.contracts.get(chain)?.lines.heads();
+        heads.find(|(_, id)| id.request == trace).map(|(_, id)| id)
+    }
+
+    fn give_up(&mut self, id: &DecreeId) {
+        let record = match self.stored_request(id) {
+            Ok(Some(record)) => record,
+            Ok(None) => return,
+            Err(error) => return self.memory_failed(Some(id), &error),
+        };
+        self.move_request(&contract::completion_of(id), &Event::Closed);
+        if let Some(side) = self.contracts.get_mut(&id.chain) {
+            side.lines.leave(id);
+        }
+        let why = if record.note.is_empty() { "it was not completed" } else { &record.note };
+        let why = Unanswerable::Contract(format!("given up by an operator of this party: {why}"));
+        self.close(id, record.clone(), why);
+        self.tick_completions();
     }
 
     /// Simple transactions on their way through their destinations.

@@ -139,6 +139,26 @@ fn operators_give_a_nonce_up_and_the_next_takes_it() {
 }
 
 #[test]
+fn operators_give_up_what_cannot_be_completed_and_the_next_is() {
+    let (mut cluster, mut contract, _) = scene(2, 3);
+    cluster.destination_goes_on(3, CAPS.gas_price_max + 1);
+    let (first, second) = (asks(&mut cluster, &mut contract, 7), asks(&mut cluster, &mut contract, 9));
+    assert!(why(&cluster, 0, &first).contains("highest price"), "{}", why(&cluster, 0, &first));
+    for trace in [9, 7] {
+        assert!(!record(&cluster, 1, &first).unwrap().state.is_end(), "the other one is not next");
+        cluster.tell_all(|| Event::Contract(chain(), ContractNews::Release(trace)));
+        cluster.settle();
+    }
+    assert!(matches!(record(&cluster, 1, &first).unwrap().state, State::Unanswerable(_)));
+    assert!(why(&cluster, 1, &first).contains("given up"), "{}", why(&cluster, 1, &first));
+    assert!(!record(&cluster, 1, &second).unwrap().state.is_end());
+    cluster.destination_goes_on(3, 100);
+    cluster.settle();
+    assert_eq!(completed(&cluster, &second, 3).nonce, 3);
+    assert!(cluster.answers(&contract::completion_of(&first)).is_empty());
+}
+
+#[test]
 fn a_destination_that_nobody_configured_is_refused_with_its_reason() {
     let (mut cluster, mut contract, _) = scene(2, 3);
     let asked = simple(&contract, 0, 5);
