@@ -464,6 +464,39 @@ mod tests {
     }
 
     #[test]
+    fn a_simple_payload_is_one_call_in_its_one_encoding_to_an_address() {
+        let payload =
+            |to: &str| transactionCall { to: to.to_owned(), value: U256::from(5), data: bytes!("c0ffee") }.abi_encode();
+        let good = payload("0x3CA69dc0824fF36B545ddB1b5e4bf13B17905421");
+        assert_eq!(SimpleTransaction::decode(&good).unwrap().to, RECIPIENT);
+        let changed = |at: usize, byte: u8| {
+            let mut changed = good.clone();
+            changed[at] = byte;
+            changed
+        };
+        // Selector, three words of head (the first and last are offsets), then length and text of the recipient.
+        let refused = [
+            (Vec::new(), PayloadError::NotSimple),
+            (good[..4].to_vec(), PayloadError::NotSimple),
+            (changed(0, !good[0]), PayloadError::NotSimple),
+            (changed(4 + 31, 0x61), PayloadError::NotSimple),
+            (changed(4 + 95, 0x61), PayloadError::NotSimple),
+            (good[..good.len() - 1].to_vec(), PayloadError::NotSimple),
+            ([good.as_slice(), &[0]].concat(), PayloadError::NotSimple),
+            ([good.as_slice(), &[0; 32]].concat(), PayloadError::NotSimple),
+            // The padding behind the data.
+            (changed(good.len() - 1, 1), PayloadError::NotSimple),
+            (payload(""), PayloadError::Recipient),
+            (payload("0x3cA69dc0824fF36B545ddB1b5e4bf13B17905421"), PayloadError::Recipient),
+            (payload("0x3CA69dc0824fF36B545ddB1b5e4bf13B179054"), PayloadError::Recipient),
+            (payload("zen1k6vc6vhp6e6l3rxalue9v4uxsgf3nk"), PayloadError::Recipient),
+        ];
+        for (payload, error) in refused {
+            assert_eq!(SimpleTransaction::decode(&payload), Err(error), "{}", hex::encode(&payload));
+        }
+    }
+
+    #[test]
     fn recipients_are_addresses_of_one_case_or_with_their_checksum() {
         let text = "0x3CA69dc0824fF36B545ddB1b5e4bf13B17905421";
         for good in [text.to_owned(), text.to_lowercase(), format!("0x{}", text[2..].to_uppercase())] {

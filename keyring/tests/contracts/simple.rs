@@ -35,7 +35,11 @@ pub(super) fn scene(need: u16, of: u16) -> (Cluster, Contract, Vec<u8>) {
 }
 
 fn simple(contract: &Contract, trace: u64, destination: u64) -> Asked {
-    let call = transactionCall { to: RECIPIENT.to_string(), value: U256::from(trace), data: Bytes::new() };
+    simple_with(contract, trace, destination, Bytes::new())
+}
+
+fn simple_with(contract: &Contract, trace: u64, destination: u64, data: Bytes) -> Asked {
+    let call = transactionCall { to: RECIPIENT.to_string(), value: U256::from(trace), data };
     let mut at = contract.next();
     at.index = trace;
     Asked::Signature(Box::new(SignatureAsked {
@@ -244,6 +248,23 @@ fn a_price_above_the_cap_waits_for_a_cheaper_block() {
     cluster.destination_goes_on(3, CAPS.gas_price_max);
     cluster.settle();
     assert_eq!(completed(&cluster, &decree, 3).gas_price, CAPS.gas_price_max);
+}
+
+#[test]
+fn a_call_gets_its_estimate_and_a_fifth_and_waits_while_that_is_above_the_cap() {
+    let (mut cluster, mut contract, _) = scene(2, 3);
+    cluster.gas_estimate = CAPS.gas_limit_max;
+    cluster.destination_goes_on(3, 100);
+    let asked = simple_with(&contract, 0, DESTINATION, Bytes::from_static(b"call"));
+    contract.says(&mut cluster, vec![Said::Asked(asked.clone(), true)]);
+    let decree = asked.decree().unwrap();
+    assert!(cluster.answers(&contract::completion_of(&decree)).is_empty());
+    assert!(why(&cluster, 0, &decree).contains("it needs 120000 gas"), "{}", why(&cluster, 0, &decree));
+    cluster.gas_estimate = 50_000;
+    cluster.destination_goes_on(3, 100);
+    cluster.settle();
+    assert_eq!(completed(&cluster, &decree, 3).gas_limit, 60_000);
+    one(&cluster, &contract::authorisation_of(&decree), 3);
 }
 
 /// It has not taken part, and still does not offer the nonce again.

@@ -119,6 +119,8 @@ pub(crate) struct Cluster {
     pub(crate) destination: Vec<Vec<(BlockName, Surroundings)>>,
     /// Blocks of it that each party has asked its endpoint about by name.
     pub(crate) destination_reads: Vec<Vec<BlockName>>,
+    /// What a node estimates for any call at the blocks that come.
+    pub(crate) gas_estimate: u64,
 }
 
 impl Party {
@@ -221,6 +223,7 @@ impl Cluster {
             rng,
             destination: vec![vec![]; usize::from(of)],
             destination_reads: vec![vec![]; usize::from(of)],
+            gas_estimate: 0,
         };
         cluster.tell_all(|| Event::Primes(true));
         for i in 0..of {
@@ -363,7 +366,8 @@ impl Cluster {
         for blocks in &mut self.destination {
             let height = blocks.last().map_or(100, |(block, _)| block.height + 1);
             let hash = alloy_primitives::keccak256(height.to_be_bytes());
-            blocks.push((BlockName { height, hash }, Surroundings { nonce, base_fee, gas_estimate: 0 }));
+            blocks
+                .push((BlockName { height, hash }, Surroundings { nonce, base_fee, gas_estimate: self.gas_estimate }));
         }
     }
 
