@@ -5,14 +5,16 @@
 //! go to one node (`docs/zrchain.md`, *Broadcasting*). Only this room and its like for EVM chains look at a clock here,
 //! and only to let a failed node rest.
 
+mod ceiling;
 mod node;
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::{Channel, ClientTlsConfig};
@@ -22,7 +24,9 @@ use url::Url;
 
 pub(crate) use node::{Node, pinned, with_sources};
 
+use self::ceiling::Ceiling;
 use crate::name::{ChainId, EndpointId, Height};
+use crate::reading::Block;
 
 /// Any gRPC service, boxed: a channel over a socket, or a server in this process.
 pub(crate) type BoxedService = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Broken>;
@@ -226,7 +230,7 @@ pub struct EndpointHealth {
     pub failures: u32,
     /// Whether others are preferred because it failed lately.
     pub resting: bool,
-    /// Highest height it has shown.
+    /// Highest height it has shown and a chain can have.
     pub height: Height,
 }
 
@@ -246,15 +250,18 @@ pub(crate) struct Endpoints {
     chain: ChainId,
     slots: Vec<Slot>,
     settings: Settings,
+    ceiling: Arc<Ceiling>,
+    compared: OnceCell<()>,
 }
 
 impl Endpoints {
     pub(crate) fn new(chain: ChainId, endpoints: Vec<Endpoint>, settings: Settings) -> Self {
+        let ceiling = Arc::new(Ceiling::new());
         let slots = (0..).zip(endpoints).map(|(id, Endpoint { name, service })| Slot {
-            node: Node::new(EndpointId(id), name, service, &settings),
+            node: Node::new(EndpointId(id), name, service, &settings, ceiling.clone()),
             health: Mutex::default(),
         });
-        Self { chain, slots: slots.collect(), settings }
+        Self { chain, slots: slots.collect(), settings, ceiling, compared: OnceCell::new() }
     }
 
     pub(crate) const fn chain(&self) -> &ChainId {
@@ -318,6 +325,28 @@ impl Endpoints {
             }
         };
         futures::future::join_all(self.slots.iter().map(ask)).await
+    }
+
+    /// Before any head is believed, all endpoints are asked for theirs, once: what the first one says, nobody has checked
+    /// yet. All are measured from the second highest, so one liar among them moves nothing. It is one endpoint's word alone
+    /// where no other answers.
+    pub(crate) async fn compare_first<'a, F, Reply>(&'a self, head: F)
+    where
+        F: Fn(&'a Node) -> Reply,
+        Reply: Future<Output = Result<Block, ReadError>>,
+    {
+        let compare = || async {
+            let mut heads: Vec<_> = self.each(head).await.into_iter().filter_map(|(_, head)| head.ok()).collect();
+            heads.sort_by_key(|head| std::cmp::Reverse(head.height));
+            if let Some(second) = heads.get(1) {
+                self.ceiling.raise(second.height, second.time_unix_ms);
+            }
+            // Where nobody answers there was nothing to compare.
+            if heads.is_empty() { Err(()) } else { Ok(()) }
+        };
+        if self.count() > 1 {
+            let _nobody = self.compared.get_or_try_init(compare).await;
+        }
     }
 
     pub(crate) fn count(&self) -> usize {

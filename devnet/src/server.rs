@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 pub use disk::DiskError;
 pub use handle::{ChainHandle, WaitError};
+pub use lies::HeadLie;
 
 use crate::chain::{Bounds, Chain, Genesis, GenesisError};
 use crate::faults::FaultHandle;
@@ -79,6 +80,8 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// What it does wrong.
     pub faults: FaultHandle,
+    /// How far ahead of the truth its newest block is.
+    pub head: HeadLie,
 }
 
 impl Endpoint {
@@ -117,9 +120,11 @@ impl Devnet {
         for address in options.endpoints {
             let bound = |source| StartError::Bind { address, source };
             let listener = TcpListener::bind(address).await.map_err(bound)?;
-            let endpoint = Endpoint { address: listener.local_addr().map_err(bound)?, faults: FaultHandle::default() };
-            let server = grpc::serve(listener, handle.clone(), endpoint.faults.clone(), stopped.clone())
-                .map_err(StartError::Reflection)?;
+            let address = listener.local_addr().map_err(bound)?;
+            let endpoint = Endpoint { address, faults: FaultHandle::default(), head: HeadLie::default() };
+            let Endpoint { faults, head, .. } = endpoint.clone();
+            let server =
+                grpc::serve(listener, handle.clone(), faults, head, stopped.clone()).map_err(StartError::Reflection)?;
             tasks.spawn(server);
             endpoints.push(endpoint);
         }

@@ -163,6 +163,20 @@ async fn endpoints_that_lag_lie_lose_and_fork_cost_no_request_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_cannot_be_stops_nobody_for_longer_than_it_is_shown() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let mut scene = Scene::with(Terms::of(2, 2)).await;
+    let head = scene.fleet.devnet.endpoints()[0].head.clone();
+    // With one endpoint its word is all there is: nothing new is seen while it lies, and nothing false is believed.
+    head.set(1 << 60);
+    let asked = scene.ask(1).await;
+    scene.nothing_happens_for(6, &asked).await;
+    head.set(0);
+    scene.all_are_answered_once(&asked, "a false head").await;
+    scene.fleet.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_keyring_switched_off_a_raised_floor_a_halted_chain_and_empty_purses_are_waited_for() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let mut scene = Scene::with(Terms { endpoints: 2, funds_urock: 2_000, ..Terms::of(2, 2) }).await;

@@ -1,6 +1,7 @@
 //! One endpoint while it is asked: bounded waits, bounded replies, and the height that each reply is of.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use tokio::sync::OnceCell;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Response, Status};
 
+use super::ceiling::Ceiling;
 use super::{BoxedService, ReadError, Settings};
 use crate::name::{ChainId, EndpointId, Height};
 use crate::proto::cosmos::base::tendermint::v1beta1::{GetLatestBlockRequest, Header};
 use crate::proto::{cosmos, zrchain};
-use crate::reading::Pinned;
+use crate::reading::{Block, Pinned};
 use crate::submission::cut;
 
 /// Names the height of a reply's state in its metadata, and selects one in a request's.
@@ -26,6 +28,7 @@ pub(crate) struct Node {
     call_timeout: Duration,
     reply_bytes_max: usize,
     height: AtomicU64,
+    ceiling: Arc<Ceiling>,
     vouched: OnceCell<()>,
 }
 
@@ -40,9 +43,16 @@ macro_rules! clients {
 }
 
 impl Node {
-    pub(super) fn new(id: EndpointId, name: String, service: BoxedService, settings: &Settings) -> Self {
+    pub(super) fn new(
+        id: EndpointId,
+        name: String,
+        service: BoxedService,
+        settings: &Settings,
+        ceiling: Arc<Ceiling>,
+    ) -> Self {
         let Settings { call_timeout, reply_bytes_max, .. } = *settings;
-        Self { id, name, service, call_timeout, reply_bytes_max, height: AtomicU64::new(0), vouched: OnceCell::new() }
+        let (height, vouched) = (AtomicU64::new(0), OnceCell::new());
+        Self { id, name, service, call_timeout, reply_bytes_max, height, ceiling, vouched }
     }
 
     clients! {
@@ -62,13 +72,30 @@ impl Node {
         &self.name
     }
 
-    /// Highest height seen in any reply.
+    /// Highest height seen in any reply that was believed.
     pub(crate) fn height(&self) -> Height {
         Height(self.height.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn saw(&self, height: Height) {
+    /// A reply is of the state of this height, if a chain can be so high.
+    fn saw(&self, height: Height) -> Result<(), ReadError> {
+        self.believe(height, self.ceiling.admits(height))
+    }
+
+    /// The node shows this as its newest block, which a chain may or may not have by now.
+    pub(crate) fn saw_head(&self, head: &Block) -> Result<(), ReadError> {
+        self.believe(head.height, self.ceiling.raise(head.height, head.time_unix_ms))
+    }
+
+    /// One false height would make every honest node count as behind, and be kept by all who hear of it.
+    fn believe(&self, height: Height, is_possible: bool) -> Result<(), ReadError> {
+        if !is_possible {
+            let known = self.ceiling.height();
+            return Err(self
+                .malformed(format!("it shows height {height}, but no chain that was at {known} can be there by now")));
+        }
         self.height.fetch_max(height.0, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Makes sure, once, that the node serves this chain, before it is asked anything else. Replies of modules do not
@@ -122,7 +149,7 @@ impl Node {
         if let Some(at) = at.filter(|at| *at != height) {
             return Err(self.malformed(format!("asked for height {at}, answered from {height}")));
         }
-        self.saw(height);
+        self.saw(height)?;
         Ok(Pinned { endpoint: self.id, height, value: reply.into_inner() })
     }
 
@@ -146,7 +173,7 @@ impl Node {
             }
             (None, None) => Err(self.malformed("says that a thing does not exist, but not of which height")),
             (Some(height), _) | (None, Some(height)) => {
-                self.saw(height);
+                self.saw(height)?;
                 Ok(Pinned { endpoint: self.id, height, value: None })
             }
         }

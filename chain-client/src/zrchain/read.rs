@@ -21,11 +21,13 @@ impl ZrChain {
     /// # Errors
     /// When no endpoint answers, or all serve another chain.
     pub async fn head(&self) -> Result<Pinned<Block>, ReadError> {
+        self.endpoints.compare_first(|node| self.shown_by(node)).await;
         self.endpoints.ask(|node| self.head_of(node)).await
     }
 
     /// The newest block of every endpoint, each asked once: how far behind one is, and whether all follow one chain.
     pub async fn survey(&self) -> Vec<(EndpointId, Result<Block, ReadError>)> {
+        self.endpoints.compare_first(|node| self.shown_by(node)).await;
         self.endpoints.each(async |node| Ok(self.head_of(node).await?.value)).await
     }
 
@@ -185,12 +187,18 @@ impl ZrChain {
         Err(node.malformed(format!("asked for block {at}, got block {}", block.height)))
     }
 
+    /// The newest block of a node, if it is one that the chain can have by now.
     pub(super) async fn head_of(&self, node: &Node) -> Result<Pinned<Block>, ReadError> {
+        let block = self.shown_by(node).await?;
+        node.saw_head(&block)?;
+        Ok(Pinned { endpoint: node.id(), height: block.height, value: block })
+    }
+
+    /// What a node shows as its newest block, true or not.
+    async fn shown_by(&self, node: &Node) -> Result<Block, ReadError> {
         let mut client = node.blocks();
         let reply = node.reply(client.get_latest_block(GetLatestBlockRequest {})).await?.into_inner();
-        let block = self.block_of(node, reply.block_id, reply.sdk_block)?;
-        node.saw(block.height);
-        Ok(block)
+        Ok(self.block_of(node, reply.block_id, reply.sdk_block)?.value)
     }
 
     fn block_of(

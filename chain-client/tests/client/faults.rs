@@ -1,5 +1,8 @@
 //! Nodes that page, lag, lie, die and overflow.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use chain_client::proto::cosmos::auth::v1beta1::{BaseAccount, QueryAccountResponse};
 use chain_client::proto::cosmos::base::query::v1beta1::PageResponse;
 use chain_client::proto::zrchain::treasury::{
@@ -322,6 +325,62 @@ async fn a_node_that_lags_is_preferred_no_longer() {
     assert_eq!(heights, [(0, 90), (1, 100)]);
     let head = client.head().await.expect("a block");
     assert_eq!((head.endpoint, head.height, head.value.hash), (EndpointId(1), Height(100), [9; 32]));
+}
+
+/// A node that shows a head, whatever it is asked.
+fn showing(height: impl Fn() -> i64 + Send + Sync + 'static) -> Node {
+    Node::unvouched(move |_| Said::Message(block(height(), "zenrock").encode_to_vec(), None))
+}
+
+#[tokio::test]
+async fn one_false_head_is_refused_and_costs_only_the_liar() {
+    for lie in [1 << 60, 5_000_300] {
+        let (first, second) = (showing(move || lie), showing(|| 5_000_000));
+        // Whichever place the liar has, and whether heads are read one by one or side by side.
+        for (nodes, liar) in [([&first, &second], 0), ([&second, &first], 1)] {
+            let client = client(&nodes);
+            let survey = client.survey().await;
+            let told = survey[liar].1.as_ref().expect_err("a lie");
+            assert!(
+                matches!(told, ReadError::Malformed { endpoint, .. } if *endpoint == format!("node {liar}")),
+                "{told}"
+            );
+            let head = client.head().await.expect("a block");
+            assert_eq!((head.endpoint.0, head.height), (1 - u16::try_from(liar).expect("small"), Height(5_000_000)));
+            let health = client.health();
+            assert!(health[liar].resting && health[liar].failures > 0 && health[liar].height == Height(0));
+            assert!(!health[1 - liar].resting && health[1 - liar].height == Height(5_000_000));
+
+            let client = self::client(&nodes);
+            assert_eq!(client.head().await.expect("a block").height, Height(5_000_000), "the first look of all");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_single_node_is_believed_again_when_its_lie_ends() {
+    let shown = Arc::new(AtomicI64::new(5_000_000));
+    let show = shown.clone();
+    let node = showing(move || show.load(Ordering::SeqCst));
+    let client = client(&[&node]);
+    assert_eq!(client.head().await.expect("a block").height, Height(5_000_000));
+    shown.store(1 << 60, Ordering::SeqCst);
+    let error = client.head().await.expect_err("a lie");
+    assert!(error.to_string().contains("node 0") && error.to_string().contains("1152921504606846976"), "{error}");
+    shown.store(5_000_003, Ordering::SeqCst);
+    assert_eq!(client.head().await.expect("a block").height, Height(5_000_003));
+    assert_eq!((client.health()[0].failures, client.health()[0].height), (0, Height(5_000_003)));
+}
+
+#[tokio::test]
+async fn a_state_higher_than_any_chain_is_refused_as_a_head_is() {
+    let liar = Node::new(|_| Said::message(&account(5), 1 << 60));
+    let gone = Node::new(|_| Said::not_found("account zen1party not found", 1 << 60));
+    let live = Node::new(|_| Said::message(&account(6), 40));
+    let client = client(&[&liar, &gone, &live]);
+    let found = client.account("zen1party").await.expect("a reply");
+    assert_eq!((found.endpoint, found.height), (EndpointId(2), Height(40)));
+    assert!(client.health().iter().all(|one| one.height <= Height(40)));
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::handle::ChainHandle;
-use super::lies;
+use super::lies::{self, HeadLie};
 use crate::chain::{Chain, QueryError, QueryStatus, hash_of};
 use crate::faults::{FaultHandle, Pinning};
 
@@ -38,6 +38,7 @@ pub(super) fn serve(
     listener: TcpListener,
     chain: ChainHandle,
     faults: FaultHandle,
+    head: HeadLie,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<impl Future<Output = ()> + Send, tonic_reflection::server::Error> {
     let reflection = || {
@@ -45,7 +46,7 @@ pub(super) fn serve(
             .register_encoded_file_descriptor_set(chain_client::proto::FILE_DESCRIPTOR_SET)
     };
     let routes = tonic::service::Routes::new(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
-    let router = routes.into_axum_router().fallback_service(Dispatch { chain, faults, behind: Arc::default() });
+    let router = routes.into_axum_router().fallback_service(Dispatch { chain, faults, head, behind: Arc::default() });
     let routes = tonic::service::Routes::from(router);
     Ok(async move {
         let stop = async move {
@@ -67,6 +68,7 @@ pub(super) fn serve(
 struct Dispatch {
     chain: ChainHandle,
     faults: FaultHandle,
+    head: HeadLie,
     behind: Arc<Mutex<Behind>>,
 }
 
@@ -156,13 +158,15 @@ impl Dispatch {
         if let (Some(feigned), Pinning::Ignored | Pinning::Feigned) = (asked.filter(|asked| *asked > 0), faults.pin) {
             let (reply, newest) = chain.query(path, request.get_ref(), Some(shown)).map_err(|error| status(&error))?;
             let height = if faults.pin == Pinning::Feigned { feigned } else { newest };
-            return Ok(with_height(Response::new(lies::twisted(path, reply, &faults).into()), height));
+            return Ok(with_height(Response::new(lies::twisted(path, reply, &faults, &self.head).into()), height));
         }
         // A node that lags knows of no later height.
         let height = if asked.unwrap_or(0) > shown { u64::MAX } else { asked.unwrap_or(shown) };
         let height = if height == 0 { shown } else { height };
         match chain.query(path, request.get_ref(), Some(height)) {
-            Ok((reply, height)) => Ok(with_height(Response::new(lies::twisted(path, reply, &faults).into()), height)),
+            Ok((reply, height)) => {
+                Ok(with_height(Response::new(lies::twisted(path, reply, &faults, &self.head).into()), height))
+            }
             Err(error) => Err(status(&error)),
         }
     }
