@@ -1,14 +1,15 @@
 //! The one clock, and the one source of chance, behind traits: everything else gets them as arguments.
 //!
 //! Two hands: `monotonic_ms` never goes back and measures waits; `wall_ms` is for people and logs and decides nothing.
-//! Deadlines of requests are block heights and need neither.
+//! Deadlines of requests are block heights and need neither. The first hand goes on while the machine sleeps: leases run on
+//! it, and the peers' clocks do not stop meanwhile.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Time as the process sees it. In tests and in the simulation it is moved by hand.
 pub trait Clock: Send + Sync {
-    /// Milliseconds since this clock began. Never goes back.
+    /// Milliseconds since this clock began, those included in which the machine slept. Never goes back.
     fn monotonic_ms(&self) -> u64;
     /// Milliseconds since 1970-01-01 UTC as this machine believes. May jump; never used to decide.
     fn wall_ms(&self) -> u64;
@@ -16,9 +17,9 @@ pub trait Clock: Send + Sync {
 
 /// What this thread has computed since it began. For measurements alone.
 #[must_use]
-pub fn thread_cpu_time() -> std::time::Duration {
+pub fn thread_cpu_time() -> Duration {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    std::time::Duration::try_from(spent).unwrap_or_default()
+    Duration::try_from(spent).unwrap_or_default()
 }
 
 /// Cryptographic randomness as an argument. `OsRng` in the daemon, a seeded generator in tests.
@@ -29,14 +30,18 @@ impl<R: rand::RngCore + rand::CryptoRng + Send> Randomness for R {}
 /// The machine's clock.
 #[derive(Debug)]
 pub struct SystemClock {
-    began: Instant,
+    began: Duration,
+}
+
+/// Since the machine was started, awake or asleep. `Instant` leaves out what it slept.
+fn since_boot() -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).unwrap_or_default()
 }
 
 impl SystemClock {
     /// A clock whose monotonic hand begins at zero now.
-    #[allow(clippy::disallowed_methods, reason = "the one room that reads the machine's clock")]
     pub fn new() -> Self {
-        Self { began: Instant::now() }
+        Self { began: since_boot() }
     }
 }
 
@@ -48,7 +53,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn monotonic_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(since_boot().saturating_sub(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 
     #[allow(clippy::disallowed_methods, reason = "the one room that reads the machine's clock")]
@@ -69,7 +74,7 @@ pub struct WrongClock {
 #[cfg(feature = "devnet")]
 impl WrongClock {
     /// A clock that is so far ahead.
-    pub fn ahead_by(ahead: std::time::Duration) -> Self {
+    pub fn ahead_by(ahead: Duration) -> Self {
         Self { clock: SystemClock::new(), ahead_ms: u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX) }
     }
 }

@@ -175,7 +175,13 @@ impl Lease {
     /// Whether this process may act at all: propose, vote, sign, publish.
     #[must_use]
     pub fn may_act(&self, now: Millis) -> bool {
-        !self.has_left && self.held.may_act(now)
+        !self.has_left && self.holds(now)
+    }
+
+    /// Whether its lease has not run out. What was decided before its goodbye may still leave, before the goodbye does.
+    #[must_use]
+    pub fn holds(&self, now: Millis) -> bool {
+        self.held.may_act(now)
     }
 
     /// Whether something created at this height is out of bounds for now: only what was stored may be said again.
@@ -257,10 +263,12 @@ impl Lease {
         restraints
     }
 
-    /// Peers of which this party has seen two live copies.
+    /// Peers of which an operator must decide whether the process that asks is the one that is to live: two live copies
+    /// were seen, or its journal does not reach back to what is remembered.
     #[must_use]
     pub fn fenced(&self) -> Vec<PartyIndex> {
-        self.held.peers().filter(|peer| self.grants.is_fenced(*peer)).collect()
+        let waits = |peer: &PartyIndex| self.grants.is_fenced(*peer) || self.grants.is_out_of_reach(*peer);
+        self.held.peers().filter(waits).collect()
     }
 }
 
@@ -552,7 +560,8 @@ impl Lease {
         peer != self.me && !self.held.is_fresh(peer, now) && !self.grants.is_alive(peer, now)
     }
 
-    /// An operator has decided which copy of a peer is to live. `false` if it is not fenced.
+    /// An operator has decided which copy of a peer is to live, or that the process that asks runs from the disk that was
+    /// there. `false` if neither is asked.
     pub fn unfence(&mut self, peer: PartyIndex) -> bool {
         self.alarmed.retain(|(party, _)| *party != peer);
         self.grants.unfence(peer)

@@ -23,7 +23,7 @@ use crate::identity::NodeIdentity;
 use crate::lease::Held;
 use crate::message::{Attachment, Content, Envelope, Packet};
 use crate::metrics::Observer;
-use crate::node::{ChainNews, ContractNews, Effects, Event, Level, Node, Note, Order, Unread};
+use crate::node::{ChainNews, ContractNews, Effects, Event, Level, Node, Note, Order, RunNews, Unread};
 use crate::runs::Workshop;
 use crate::store::{Head, Store, StoreError, Table};
 
@@ -128,6 +128,8 @@ impl Heart {
             head
         };
         let now = self.clock.monotonic_ms();
+        // The write may have taken longer than the lease still had: its peers may know another process by now.
+        let (orders, withheld) = split(orders, self.node.holds_lease_at(now));
         let mut outgoing: BTreeMap<PartyIndex, Vec<Packet>> = BTreeMap::new();
         for order in orders {
             self.observer.ordered(now, &order);
@@ -139,7 +141,31 @@ impl Heart {
         for (to, packets) in outgoing {
             self.post.packets(to, &packets);
         }
+        if !withheld.is_empty() {
+            self.withhold(head, withheld);
+        }
         Ok(())
+    }
+
+    /// What was decided under a lease that ran out before it could leave. It is durable, and to the others as if it were
+    /// lost on its way: the node learns first of all that its lease ended, so that it says again what is still of use, to
+    /// each peer that knows it anew. Controllers send again by their own clocks.
+    fn withhold(&mut self, head: Head, orders: Vec<Order>) {
+        warn!(orders = orders.len(), "withheld: the lease ran out while the journal was written");
+        let mut unsent = BTreeMap::new();
+        for order in orders {
+            match order {
+                // It hears itself all the same: what it has promised counts as promised until it has heard it.
+                Order::Say { to, content, attachment } => self.say(&mut unsent, head, to, content, *attachment),
+                // Its session is entered and never again: the run is over before it began.
+                Order::Start { session, .. } => {
+                    let reason = "not begun: the lease ran out".to_owned();
+                    self.own.push_back(Event::Run(session, RunNews::Failed { culprits: Vec::new(), reason }));
+                }
+                _ => {}
+            }
+        }
+        self.own.push_front(Event::Tick);
     }
 
     fn say(
@@ -284,6 +310,32 @@ impl Heart {
     }
 }
 
+/// What is carried out, and what is not because it acts on others and the lease does not hold any more.
+fn split(orders: Vec<Order>, holds_lease: bool) -> (Vec<Order>, Vec<Order>) {
+    orders.into_iter().partition(|order| holds_lease || !acts_on_others(order))
+}
+
+/// Whether an order needs the lease when it leaves. Looking, writing and the words of the lease itself do not.
+const fn acts_on_others(order: &Order) -> bool {
+    match order {
+        Order::Say { content, .. } => !matches!(content, Content::Lease(..)),
+        Order::Start { .. } | Order::Broadcast(..) | Order::Send(..) => true,
+        Order::Stop(_)
+        | Order::Prove(..)
+        | Order::Examine { .. }
+        | Order::ReadTogether(..)
+        | Order::Confirm(..)
+        | Order::Explain(..)
+        | Order::ReadStanding(..)
+        | Order::LookAtContract { .. }
+        | Order::Simulate { .. }
+        | Order::LookAtDestination { .. }
+        | Order::Draw
+        | Order::ShowJournal { .. }
+        | Order::Note(_) => false,
+    }
+}
+
 /// One line per note, in the span of its request, so that everything about one request is found by one name.
 fn write_note(note: &Note) {
     let span = match &note.decree {
@@ -299,3 +351,6 @@ fn write_note(note: &Note) {
         Level::Debug => debug!("{text}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

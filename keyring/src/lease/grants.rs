@@ -1,6 +1,9 @@
 //! What this party grants: which process it knows as which peer, and what it remembers of that peer's journal. Granting
 //! needs no lease of one's own.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use mpc_core::PartyIndex;
@@ -10,6 +13,7 @@ use super::word::{CHAINS_MAX, Held, LeaseWord, Life, Process, Refusal, Sight};
 use super::{Heard, LEASE_MS, Said};
 use crate::agreement::clock::Millis;
 use crate::planted::{self, Plant};
+use crate::store::HEADS_KEPT;
 use crate::tag;
 
 /// What is remembered of a peer, durably: by this a rolled-back or copied disk is known.
@@ -76,6 +80,10 @@ struct Peer {
     twin_at: Option<Millis>,
     /// Incarnation and restore that ask for consent.
     asks: Option<(u64, u64)>,
+    /// The process that asked last and whose journal does not reach back to what is remembered.
+    out_of_reach: Option<u64>,
+    /// The process whose journal an operator lets pass unseen.
+    let_pass: Option<u64>,
 }
 
 /// The granting half of a party.
@@ -132,10 +140,20 @@ impl Grants {
         }
     }
 
-    /// An operator has decided which copy lives: the next hello decides, as for any peer that was silent.
+    /// Whether a process of that party asks whose journal does not reach back to what is remembered of it.
+    pub(super) fn is_out_of_reach(&self, party: PartyIndex) -> bool {
+        self.peers.get(&party).is_some_and(|peer| peer.out_of_reach.is_some())
+    }
+
+    /// An operator has decided which copy lives: the next hello decides, as for any peer that was silent. Or that the
+    /// process that asks runs from the disk that was there: its next hello is granted.
     pub(super) fn unfence(&mut self, party: PartyIndex) -> bool {
         let Some(peer) = self.peers.get_mut(&party) else { return false };
-        let Some(memory) = peer.memory.as_mut().filter(|memory| memory.is_fenced) else { return false };
+        let Some(memory) = peer.memory.as_mut().filter(|memory| memory.is_fenced) else {
+            let asks = peer.out_of_reach.take();
+            peer.let_pass = asks.or(peer.let_pass);
+            return asks.is_some();
+        };
         memory.is_fenced = false;
         peer.session = None;
         peer.newcomer = None;
@@ -192,6 +210,14 @@ impl Grants {
             }
             let shown = if heard.journal.position == remembered.position { Some(heard.journal) } else { held };
             match shown.filter(|shown| shown.position == remembered.position) {
+                // Nobody can show that place any more. The very process that was granted before has run all the while: its
+                // journal was not set back. A copy of its disk has another instance. Any other process needs a person.
+                None if heard.journal.position - remembered.position >= HEADS_KEPT => {
+                    if process != memory.process && peer.let_pass != Some(heard.instance) {
+                        peer.out_of_reach = Some(heard.instance);
+                        return Err(Refusal::OutOfReach);
+                    }
+                }
                 None => return Ok(Said::Word(LeaseWord::Challenge { nonce, position: remembered.position })),
                 Some(shown) if shown.hash != remembered.hash => return Err(Refusal::Forked),
                 Some(_) => {}
@@ -343,6 +369,8 @@ fn grant(
     peer.heard_at = now;
     peer.newcomer = None;
     peer.asks = None;
+    peer.out_of_reach = None;
+    peer.let_pass = None;
     *is_dirty = true;
     Said::Granted { nonce, token }
 }

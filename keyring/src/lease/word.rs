@@ -150,6 +150,9 @@ pub enum Refusal {
     Fenced,
     /// It comes back from a backup, and too few peers' operators have consented.
     NeedsConsent,
+    /// It was started anew, and its journal no longer reaches back to what is remembered of it: an operator must decide
+    /// whether its disk is the one that was there.
+    OutOfReach,
 }
 
 impl std::fmt::Display for Refusal {
@@ -163,6 +166,10 @@ impl std::fmt::Display for Refusal {
             Self::Forked => "the journal differs from what was seen before: the disk was rolled back and has gone on",
             Self::Fenced => "two live copies of this party were seen; an operator must decide (`peers unfence`)",
             Self::NeedsConsent => "it comes back from a backup; operators must consent (`peers consent`)",
+            Self::OutOfReach => {
+                "it was started anew, and its journal no longer reaches back to what is remembered of it; an operator must \
+                 decide (`peers unfence`)"
+            }
         })
     }
 }

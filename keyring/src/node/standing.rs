@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{ChainSide, ContractSide, Level, Node, Order, RecoverError};
 use crate::admission::Job;
+use crate::agreement::clock::Millis;
 use crate::agreement::{Act as DecreeAct, Audience};
 use crate::lease::{Act, Heard, Held, Incarnation, LeaseWord, Remembered, Restraint, restore_name};
 use crate::message::{Attachment, Content, Envelope, Packet};
@@ -33,6 +34,12 @@ impl Node {
     #[must_use]
     pub fn may_act(&self) -> bool {
         self.lease.may_act(self.now)
+    }
+
+    /// Whether the lease has not run out by a later look at the clock than the last event's.
+    #[must_use]
+    pub fn holds_lease_at(&self, now: Millis) -> bool {
+        self.lease.holds(self.now.max(now))
     }
 
     /// Why this process does not act, or not on everything; empty when nothing restrains it.
