@@ -109,6 +109,20 @@ impl Inbox {
     }
 }
 
+/// Why a daemon did not end as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// The node's thread had failed before.
+    #[error(transparent)]
+    Heart(#[from] HeartError),
+    /// It did not end in time. What it wrote is whole; it is as safe as a crash.
+    #[error("the node did not end within {grace:?}: its disk hangs, or the machine is overloaded")]
+    Late {
+        /// How long it had.
+        grace: Duration,
+    },
+}
+
 /// A chain, ready to be followed.
 struct ChainPiece {
     client: Arc<ZrChain>,
@@ -299,16 +313,9 @@ impl Running {
     /// Takes no more news, lets the node finish its write, closes the links and ends, within `grace`.
     ///
     /// # Errors
-    /// Why the node's thread ended, if it failed.
-    pub async fn drain(self, grace: Duration) -> Result<(), HeartError> {
-        let _ended = self.inbox.0.send(Inbound::Stop).await;
-        let heart = self.heart;
-        let joined = tokio::task::spawn_blocking(move || heart.join());
-        let result = match tokio::time::timeout(grace, joined).await {
-            Ok(Ok(Ok(result))) => result,
-            // A node that hangs or panicked has written whole batches only: ending is as safe as a crash.
-            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Ok(()),
-        };
+    /// Why the node's thread ended, if it failed; or that it did not end.
+    pub async fn drain(self, grace: Duration) -> Result<(), DrainError> {
+        let result = end(self.inbox, self.heart, grace).await;
         self.primes.stop();
         self.tasks.drain(grace).await;
         let _late = tokio::time::timeout(grace, self.network).await;
@@ -317,6 +324,27 @@ impl Running {
 }
 
 // === pieces ===
+
+/// Tells the node's thread to end and waits for it. Its disk may hang: then its queue is full as well, and nothing here may
+/// wait longer than `grace`, not even for a place in it.
+async fn end(
+    inbox: Inbox,
+    heart: std::thread::JoinHandle<Result<(), HeartError>>,
+    grace: Duration,
+) -> Result<(), DrainError> {
+    let ended = async {
+        let _ended = inbox.0.send(Inbound::Stop).await;
+        inbox.0.closed().await;
+        // It has let go of its queue, so it is at its end. A thread that hangs is never joined: the process could not end.
+        tokio::task::spawn_blocking(move || heart.join()).await
+    };
+    match tokio::time::timeout(grace, ended).await {
+        Ok(Ok(Ok(result))) => Ok(result?),
+        // A node that hangs or panicked has written whole batches only: ending is as safe as a crash.
+        Ok(Ok(Err(_)) | Err(_)) => Ok(()),
+        Err(_) => Err(DrainError::Late { grace }),
+    }
+}
 
 /// The admin interface, until the daemon drains.
 async fn serve_admin(listener: Listener, desk: Arc<Desk>, stopping: CancellationToken) {
@@ -359,5 +387,37 @@ async fn hear_runs(mut driven: mpsc::Receiver<DriverEvent>, post: Post, inbox: I
             }
             DriverEvent::News { session, news } => inbox.tell(Event::Run(session, news)).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_hangs_with_a_full_queue_is_left_in_time_and_said_so() {
+        let (sender, receiver) = mpsc::channel(1);
+        let (release, hangs) = std::sync::mpsc::sync_channel::<()>(1);
+        let heart = std::thread::spawn(move || {
+            let _released = hangs.recv();
+            drop(receiver);
+            Ok(())
+        });
+        let inbox = Inbox(sender);
+        inbox.tell(Event::Tick).await;
+        let grace = Duration::from_millis(50);
+        let left = tokio::time::timeout(Duration::from_secs(10), end(inbox, heart, grace)).await;
+        assert!(matches!(left, Ok(Err(DrainError::Late { .. }))), "{left:?}");
+        let _ended = release.send(());
+    }
+
+    #[tokio::test]
+    async fn a_node_that_ends_is_joined() {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let heart = std::thread::spawn(move || {
+            while !matches!(receiver.blocking_recv(), Some(Inbound::Stop) | None) {}
+            Ok(())
+        });
+        assert!(end(Inbox(sender), heart, Duration::from_secs(10)).await.is_ok());
     }
 }

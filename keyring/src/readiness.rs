@@ -100,8 +100,8 @@ reasons! {
         "if its operator names the same restore, by voice: `keyringd peers consent NAME RESTORE`";
     PeerTwins "peer_twins" Degraded, "two processes answer under a peer's name: one runs from a copy of its disk; at most one is known",
         "its operator finds the copy and ends it for good";
-    PeerFenced "peer_fenced" Degraded, "two live copies of a peer were seen: neither is heard",
-        "its operator ends one for good, then every peer says `keyringd peers unfence`";
+    PeerFenced "peer_fenced" Degraded, "two live copies of a peer were seen, or it was started anew while this party was away for long: it is not heard",
+        "its operator ends a copy for good, or confirms that the disk was neither set back nor copied; then `keyringd peers unfence`";
     NoAuxiliary "no_auxiliary" NotReady, "auxiliary data is not in force: no ECDSA signature can be made",
         "every party must be up once, for some minutes";
     ChainUnread "chain_unread" NotReady, "a chain was not read since the start",
@@ -128,8 +128,10 @@ reasons! {
         "find the endpoint that is wrong and take it out of `chain.endpoints` (docs/operations.md)";
     ContractUnread "contract_unread" NotReady, "a contract's final blocks are not read: new requests there are not seen",
         "look at the log's warnings, at the endpoints (`keyringd status`) and at `contract.endpoints`";
-    ContractClosed "contract_closed" NotReady, "a contract runs code that is not listed, or its chain took a final block back: nothing is read or signed there",
+    ContractClosed "contract_closed" NotReady, "a contract runs code that is not listed or another version than 1, or its chain took a final block back: nothing is read or signed there",
         "compare the code with what was announced and list it in `contract.code`; or find out which chain holds, then `keyringd contract rebase` (docs/zrsign.md)";
+    ContractFull "contract_full" Degraded, "requests that cannot be ended hold all places of a contract: its next blocks are not taken, new requests there are not seen",
+        "`keyringd requests` shows them; mend what keeps their answers from being delivered, or raise `limits.requests_open_max`";
     SenderHalted "sender_halted" NotReady, "somebody else spends the nonces of the account on an EVM chain: its sender stands still",
         "find out who uses the account; then `keyringd controller resume`";
     NoController "no_controller" Degraded, "a contract's controller key is not known yet: nothing can be authorised there",

@@ -113,6 +113,8 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
             | BuildError::Owner { .. }
             | BuildError::HalfRestored { .. }
             | BuildError::Account { .. }
+            | BuildError::Contract { .. }
+            | BuildError::EvmEndpoint { .. }
             | BuildError::Endpoint { .. },
         ) => {
             return Some(Exit::Misused);
@@ -160,6 +162,9 @@ mod tests {
         let name = BuildError::Name { configured: "alpha".to_owned(), listed: "beta".to_owned() };
         assert_eq!(Report::from(name).exit(), Exit::Misused);
         assert_eq!(Report::from(BuildError::Open(OpenError::WrongKey)).exit(), Exit::Misused);
+        let contract = BuildError::Contract { contract: "eip155:1/0x0".to_owned() };
+        assert!(!contract.to_string().contains("  "), "{contract}");
+        assert_eq!(Report::from(contract).exit(), Exit::Misused);
         assert_eq!(Report::from("anything").exit(), Exit::Failed);
     }
 

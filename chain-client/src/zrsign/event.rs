@@ -94,6 +94,8 @@ pub enum Event {
         meta_data: Bytes,
         /// The wallet's signature.
         signature: Bytes,
+        /// Whether relayers are to send it, as the answer says.
+        broadcast: bool,
     },
     /// A destination was allowed, or forbidden.
     Destination {
@@ -170,7 +172,8 @@ pub fn decode(proxy: Proxy, log: &Log, numbers: TypeNumbers) -> Result<Option<Ev
         }
         abi::ZrSigResolve::SIGNATURE_HASH => {
             let event = abi::ZrSigResolve::decode_raw_log(topics(), &log.data).map_err(malformed)?;
-            Event::SignatureResolved { trace: event.traceId, meta_data: event.metaData, signature: event.signature }
+            let abi::ZrSigResolve { traceId: trace, metaData: meta_data, signature, broadcast } = event;
+            Event::SignatureResolved { trace, meta_data, signature, broadcast }
         }
         abi::ChainIdSupport::SIGNATURE_HASH => {
             let event = abi::ChainIdSupport::decode_raw_log(topics(), &log.data).map_err(malformed)?;

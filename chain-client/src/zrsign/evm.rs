@@ -107,8 +107,10 @@ impl Default for EvmSettings {
             pause_max: Duration::from_secs(2),
             rest: Duration::from_secs(10),
             rest_max: Duration::from_secs(300),
-            // The receipts of a full block are one to three megabytes of JSON.
-            reply_bytes_max: 16 * 1024 * 1024,
+            // The receipts of an ordinary full block are one to three megabytes of JSON. One that is filled with logs has a
+            // quarter of a byte for each unit of gas: 15 megabytes at 60 million. What cannot be read stops a contract
+            // for ever, so there is room for four times that.
+            reply_bytes_max: 64 * 1024 * 1024,
             calls_at_once: 4,
             range_blocks_max: 64,
             range_bytes_max: 32 * 1024 * 1024,

@@ -13,7 +13,8 @@ use crate::bench::{AT_ONCE, NUMBERS, honest, proxy, quick};
 use crate::liar::{Liar, Said};
 use crate::node::CHAIN;
 use crate::world::{
-    BUDGET, PROXY_ADMIN, RESP_GAS, STRANGER, USER, WALLET_0, World, address_of, controller, first_wallet, hash_answer,
+    BUDGET, PROXY_ADMIN, RESP_GAS, STRANGER, USER, Version, WALLET_0, World, address_of, controller, first_wallet,
+    hash_answer,
 };
 
 async fn head(chain: &EvmChain) -> B256 {
@@ -58,6 +59,32 @@ async fn a_deployment_tells_what_it_is() {
     assert!(matches!(nowhere, EvmError::Refused { .. }), "a block that is not there: {nowhere}");
     let nobody = chain.deployment(USER, before).await.unwrap_err();
     assert!(matches!(nobody, EvmError::Malformed { .. }), "no contract: {nobody}");
+}
+
+/// The hardened contract takes other authorisations: what this program makes would be admitted by nobody.
+#[tokio::test]
+async fn a_contract_of_another_version_does_not_take_our_answers() {
+    let (compatible, hardened) = (World::new().await, World::of(Version::Hardened).await);
+    for (world, version, takes) in [(&compatible, 1, true), (&hardened, 2, false)] {
+        let chain = honest(world, AT_ONCE);
+        let deployment = chain.deployment(world.zr_sign, head(&chain).await).await.unwrap();
+        assert_eq!((deployment.version, deployment.takes_our_answers()), (U256::from(version), takes));
+    }
+}
+
+/// The daemon reads a slot's status alone: the list of an owner's wallets, which has no bound, tells nothing more.
+#[tokio::test]
+async fn a_slot_that_is_requested_is_the_next_to_be_filled() {
+    let world = World::new().await;
+    world.with_wallet(1).await;
+    world.done(world.key_request(EVM, 1)).await;
+    let chain = honest(&world, AT_ONCE);
+    let at = head(&chain).await;
+    for (index, status) in [(0, WalletStatus::Registered), (1, WalletStatus::Requested), (2, WalletStatus::Unknown)] {
+        let slot = Slot { proxy: proxy(&world), kind: WalletKind::Evm, owner: USER, index: U256::from(index) };
+        assert_eq!(chain.wallet(&slot, at).await.unwrap().status, status);
+        assert_eq!(status == WalletStatus::Requested, chain.wallets_filled(&slot, at).await.unwrap() == index);
+    }
 }
 
 /// The contract of 2024 has no requests for data: there the getter reverts.

@@ -49,7 +49,7 @@ pub enum BuildError {
     },
     /// A contract of the configuration is none of the roster's.
     #[error(
-        "contract {contract} is not in the roster: its controller key must be asked for by all parties; sign a roster that          names it, or take the section out"
+        "contract {contract} is not in the roster: its controller key must be asked for by all parties; sign a roster that names it, or take the section out"
     )]
     Contract {
         /// As it is written.

@@ -219,6 +219,13 @@ impl ContractFollower {
             return Ok(Span { from, to: range.mark, source: None, said: Vec::new() });
         }
         let deployment = self.chain.deployment(self.proxy.address, at).await?;
+        if !deployment.takes_our_answers() {
+            return Err(Stop::Closed(format!(
+                "{} is version {}, and this program authorises answers for version 1 only: the code of another version does \
+                 not belong into `contract.code`",
+                self.proxy, deployment.version
+            )));
+        }
         let mut said = Vec::new();
         for (place, span) in range.spans.iter().enumerate() {
             // Where the code changes within a block, what came before it was numbered as the block before says.
@@ -247,9 +254,10 @@ impl ContractFollower {
         Ok(match decoded {
             None | Some(Told::Upgraded(_)) => None,
             Some(Told::Key(asked)) => {
+                // A slot is opened behind the last filled one and no other is filled before it, so its status says all. The
+                // list of an owner's wallets has no bound, and must not be read to know whether one is open.
                 let registry = self.chain.wallet(&asked.slot, at).await?;
-                let filled = self.chain.wallets_filled(&asked.slot, at).await?;
-                let is_open = registry.status == WalletStatus::Requested && U256::from(filled) == asked.slot.index;
+                let is_open = registry.status == WalletStatus::Requested;
                 Some(Said::Asked(Asked::Key { asked, options: registry.options }, is_open))
             }
             Some(Told::Signature(asked)) => {
@@ -257,9 +265,9 @@ impl ContractFollower {
                 Some(Said::Asked(Asked::Signature(asked), state.status == RequestStatus::Open))
             }
             Some(Told::KeyResolved(slot, address)) => Some(Said::KeyFilled(slot, address)),
-            Some(Told::SignatureResolved { trace, signature, meta_data }) => {
+            Some(Told::SignatureResolved { trace, signature, meta_data, broadcast }) => {
                 let (signature, meta_data) = (signature.to_vec(), meta_data.to_vec());
-                u64::try_from(trace).ok().map(|trace| Said::Answered { trace, signature, meta_data })
+                u64::try_from(trace).ok().map(|trace| Said::Answered { trace, signature, meta_data, broadcast })
             }
             Some(Told::Destination { caip, supported: true, .. }) => Some(Said::Destination(caip)),
             Some(Told::Destination { supported: false, .. }) => None,

@@ -8,7 +8,8 @@ use crate::sender::Settings;
 /// A contract's chain, asked within these bounds but for what the configuration itself says.
 pub(crate) fn evm_chain(config: &ContractConfig, bounds: EvmSettings) -> Result<EvmChain, EvmSetupError> {
     let (evidence, agree) = (evidence(config.evidence), config.agree);
-    let settings = EvmSettings { call_timeout: config.call_timeout, evidence, agree, ..bounds };
+    let (call_timeout, reply_bytes_max) = (config.call_timeout, config.reply_bytes_max);
+    let settings = EvmSettings { call_timeout, reply_bytes_max, evidence, agree, ..bounds };
     EvmChain::new(config.proxy.chain, &addresses(&config.endpoints), finality(config.finality), settings)
 }
 

@@ -172,6 +172,7 @@ fn contract_facts(id: &str, view: &ContractView, look: Option<&ContractLook>) ->
         read_age_ms: look.and_then(|_| view.pulse.read_age_ms()),
         look_age_ms: look.and_then(|_| view.pulse.look_age_ms()),
         closed: look.and_then(|look| look.closed.clone()),
+        is_full: look.is_some_and(|look| look.is_full),
         has_controller: look.is_some_and(|look| look.controller.is_some()),
         halted: look.and_then(|look| look.halted.clone()),
         waits: look.map(|look| look.waits.clone()).unwrap_or_default(),

@@ -60,6 +60,8 @@ pub struct ContractLook {
     pub controller: Option<Address>,
     /// Why nothing is read.
     pub closed: Option<String>,
+    /// Whether nothing is read on because its own requests hold all places.
+    pub is_full: bool,
     /// Requests whose wallet's key this party has not learned.
     pub waiting_keys: usize,
     /// Why its sender stands still.
@@ -184,6 +186,7 @@ impl ContractLook {
             read: shown.mark.map_or(0, |mark| mark.height),
             controller: controller.map(|key| Address::from_public_key(&key)),
             closed: shown.closed.map(str::to_owned),
+            is_full: shown.is_full,
             waiting_keys: shown.waiting,
             halted: sender.halted().map(ToString::to_string),
             why_silent: sender.why_silent(),

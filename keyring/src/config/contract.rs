@@ -12,6 +12,9 @@ use super::{ConfigError, EndpointUrl, SecretRef, check_endpoint, check_secret, r
 
 /// Most blocks that may be waited for, and between turns.
 const BLOCKS_MAX: u64 = 100_000;
+/// Bounds on the bound on replies: an ordinary full block passes, and four at a time fit into memory.
+const REPLY_BYTES_LEAST: usize = 1024 * 1024;
+const REPLY_BYTES_MOST: usize = 1024 * 1024 * 1024;
 /// Most entries of a list.
 const LIST_MAX: usize = 64;
 
@@ -62,6 +65,9 @@ pub struct RawContract {
     /// Longest wait for one reply of an endpoint.
     #[serde(default = "call_timeout", with = "humantime_serde")]
     pub call_timeout: Duration,
+    /// Largest reply of an endpoint that is taken, in bytes.
+    #[serde(default = "reply_bytes_max")]
+    pub reply_bytes_max: usize,
 }
 
 /// When a block counts as final.
@@ -144,6 +150,8 @@ pub struct ContractConfig {
     pub poll_interval: Duration,
     /// Longest wait for one reply.
     pub call_timeout: Duration,
+    /// Largest reply, in bytes.
+    pub reply_bytes_max: usize,
 }
 
 /// Checks one entry.
@@ -187,6 +195,10 @@ pub(super) fn check(raw: RawContract, at: &str, folder: &Path) -> Result<Contrac
     if raw.price_max_wei == 0 || raw.tip_wei > raw.price_max_wei {
         return refuse(format!("{at}.price_max_wei"), "must be above 0 and not below `tip_wei`");
     }
+    if !(REPLY_BYTES_LEAST..=REPLY_BYTES_MOST).contains(&raw.reply_bytes_max) {
+        let field = format!("{at}.reply_bytes_max");
+        return refuse(field, format!("must lie between {REPLY_BYTES_LEAST} and {REPLY_BYTES_MOST} bytes"));
+    }
     if raw.max_loss_per_answer_wei > raw.max_loss_per_day_wei {
         return refuse(format!("{at}.max_loss_per_day_wei"), "must not be below `max_loss_per_answer_wei`");
     }
@@ -208,6 +220,7 @@ pub(super) fn check(raw: RawContract, at: &str, folder: &Path) -> Result<Contrac
         max_loss_per_day_wei: raw.max_loss_per_day_wei,
         poll_interval: within_ms(&format!("{at}.poll_interval"), raw.poll_interval, 50, 60_000)?,
         call_timeout: within_ms(&format!("{at}.call_timeout"), raw.call_timeout, 100, 60_000)?,
+        reply_bytes_max: raw.reply_bytes_max,
     })
 }
 
@@ -241,12 +254,13 @@ const fn wait_blocks() -> u64 {
     3
 }
 
+/// Above 135 percent a wallet's first key costs more than its request has paid (docs/sending.md).
 const fn price_percent() -> u64 {
-    200
+    125
 }
 
 const fn tip_wei() -> u64 {
-    1_000_000_000
+    0
 }
 
 const fn poll_interval() -> Duration {
@@ -255,4 +269,8 @@ const fn poll_interval() -> Duration {
 
 const fn call_timeout() -> Duration {
     Duration::from_secs(10)
+}
+
+const fn reply_bytes_max() -> usize {
+    64 * 1024 * 1024
 }

@@ -1,7 +1,12 @@
 //! Every bound that an operator may move: its unit, its default, and why there is one.
 
 use super::{ConfigError, refuse};
+use crate::store::BATCH_ENTRIES_MAX;
 use serde::{Deserialize, Serialize};
+
+/// One event, a tick or a lease that is granted, may move every open request. Each writes its decree and its state then,
+/// and all of that is one batch of the journal: what does not fit ends the node, at every start anew.
+const REQUESTS_OPEN_MOST: usize = BATCH_ENTRIES_MAX / 2;
 
 /// `[limits]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +55,7 @@ impl Limits {
             ("frame_bytes_max", self.frame_bytes_max, 1 << 20, 16 << 20),
             ("frames_kept_per_party", self.frames_kept_per_party, 64, 1 << 16),
             ("bytes_kept_per_party", self.bytes_kept_per_party, self.frame_bytes_max, 1 << 30),
-            ("requests_open_max", self.requests_open_max, 1, 1 << 20),
+            ("requests_open_max", self.requests_open_max, 1, REQUESTS_OPEN_MOST),
             ("admin_connections_max", self.admin_connections_max, 1, 1_024),
         ];
         for (field, value, least, most) in bounds {

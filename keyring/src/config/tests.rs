@@ -109,6 +109,7 @@ fn a_wrong_value_is_named_by_its_path() {
     assert_eq!(refused(|raw| raw.chain[0].endpoints[0] = "ftp://x".to_owned()), "chain[0].endpoints[0]");
     assert_eq!(refused(|raw| raw.chain[0].fee_floor_urock = u64::MAX), "chain[0].fee_ceiling_urock");
     assert_eq!(refused(|raw| raw.chain[0].poll_interval = Duration::from_secs(3_600)), "chain[0].poll_interval");
+    assert_eq!(refused(|raw| raw.limits.requests_open_max = 4_097), "limits.requests_open_max");
     let monitoring = |raw: &mut RawConfig| raw.monitoring.clone().unwrap();
     assert_eq!(
         refused(|raw| raw.monitoring = Some(RawMonitoring { listen: "localhost".to_owned(), ..monitoring(raw) })),
@@ -147,6 +148,8 @@ fn a_wrong_contract_is_named_by_its_path() {
     assert_eq!(first(|contract| contract.code.clear()), "contract[0].code");
     assert_eq!(first(|contract| contract.code[0].truncate(64)), "contract[0].code[0]");
     assert_eq!(first(|contract| contract.agree = 2), "contract[0].agree");
+    assert_eq!(first(|contract| contract.reply_bytes_max = 1024), "contract[0].reply_bytes_max");
+    assert_eq!(first(|contract| contract.reply_bytes_max = usize::MAX), "contract[0].reply_bytes_max");
     assert_eq!(first(|contract| contract.evidence = RawEvidence::Agreement), "contract[0].agree");
     assert_eq!(first(|contract| contract.finality = RawFinality::Depth(1 << 40)), "contract[0].finality");
     assert_eq!(first(|contract| contract.destinations.push("1".to_owned())), "contract[0].destinations");

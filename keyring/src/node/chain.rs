@@ -105,12 +105,13 @@ impl Node {
     fn open_requests(&mut self, chain: &str, height: Height, requests: Vec<Request>, complete: bool) {
         let Some(side) = self.chains.get_mut(chain) else { return };
         let keyring = side.setup.keyring.clone();
+        let has_places = self.live.len() < self.live_max && self.live_on(chain) < self.places();
         let mut listed = BTreeSet::new();
         for request in requests.into_iter().filter(|request| !request.is_parent()) {
             let decree = decree_of(chain, &keyring, &request);
             listed.insert(decree.clone());
             let Some(side) = self.chains.get_mut(chain) else { return };
-            let room = side.examined.len() < self.live_max && self.live.len() < self.live_max;
+            let room = side.examined.len() < self.live_max && has_places;
             let learning = self.live.get(&decree).is_some_and(|live| live.request.learning);
             if !room || (self.live.contains_key(&decree) && !learning) || !side.examined.insert(decree.clone()) {
                 continue;
@@ -210,6 +211,7 @@ impl Node {
 
     /// Makes a decree live, hears what peers said of it early, and opens it.
     pub(super) fn begin(&mut self, job: Job, request: RequestRecord, stored: Record) {
+        use super::Records as _;
         let id = job.decree.clone();
         let order = self.committee.order(&job.order_seed());
         // A key offered before a crash may be bound elsewhere already: it is offered to nobody else.
@@ -222,7 +224,11 @@ impl Node {
         let (digest, seen_at) = (job.digest(), self.now);
         let learning = request.learning;
         let live = Live { decree, job, digest, request, seen_at, asked_at: 0 };
-        self.write([Entry::put(Table::Request, id.to_bytes(), postcard::to_stdvec(&live.request).unwrap_or_default())]);
+        // After a start all open requests come here, as the disk holds them: written again, they might fit into no batch.
+        let (name, request) = (id.to_bytes(), postcard::to_stdvec(&live.request).unwrap_or_default());
+        if !matches!(self.memory.read(Table::Request, &name), Ok(Some(stored)) if *stored == request) {
+            self.write([Entry::put(Table::Request, name, request)]);
+        }
         self.live.insert(id.clone(), live);
         if learning {
             return;
@@ -243,7 +249,7 @@ impl Node {
     fn learn_owner(&mut self, sighting: &Sighting, key: KeyId) {
         let Some(chain_key) = &sighting.key else { return };
         let id = DecreeId { kind: Kind::Key, request: chain_key.id, ..sighting.decree.clone() };
-        if self.live.contains_key(&id) || self.live.len() >= self.live_max {
+        if self.live.contains_key(&id) || self.live.len() >= self.live_max || self.live_on(&id.chain) >= self.places() {
             return;
         }
         self.note(Level::Warn, Some(&sighting.decree), format!("{key:?} is ours; asking whose it is"));
@@ -385,4 +391,64 @@ pub(super) const fn request_of(id: &DecreeId) -> Option<chain_client::RequestId>
         Kind::Controller | Kind::Authorisation | Kind::Completion => return None,
     };
     Some(chain_client::RequestId { kind, number: id.request })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::committee::Committee;
+    use crate::identity::NodeIdentity;
+    use crate::lease::{Life, Process};
+    use crate::node::Setup;
+    use crate::store::{MemoryStore, Store as _};
+    use chain_client::KeyType;
+    use mpc_core::{PartyIndex, Threshold};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use zeroize::Zeroizing;
+
+    #[test]
+    fn a_start_writes_no_open_request_again() {
+        let keys = (1..=3).map(|seed| {
+            let identity = NodeIdentity::from_seed(&Zeroizing::new([seed; 32]));
+            ed25519_dalek::VerifyingKey::from_bytes(&identity.public()).unwrap()
+        });
+        let committee = Committee::new(1, Threshold::new(2, 3).unwrap(), keys.collect()).unwrap();
+        let store = Arc::new(MemoryStore::new(1));
+        for number in 0..300 {
+            let decree = DecreeId {
+                chain: "zenrock".to_owned(),
+                keyring: "keyring1".to_owned(),
+                kind: Kind::Key,
+                request: number,
+                event: None,
+                item: 0,
+            };
+            let task = admission::Task::Key { key_type: KeyType::EddsaEd25519 };
+            let job = Job { decree: decree.clone(), created: Height(7), deadline: Some(Height(900)), task };
+            let record = RequestRecord { job: Some(job), ..RequestRecord::new(Height(7)) };
+            let record = postcard::to_stdvec(&record).unwrap();
+            let entries = [
+                Entry::put(Table::Open, decree.to_bytes(), Vec::new()),
+                Entry::put(Table::Request, decree.to_bytes(), record),
+            ];
+            store.append(&entries).unwrap();
+        }
+        let setup = Setup {
+            me: PartyIndex::new(0),
+            process: Process { life: Life { incarnation: 0, boot: 1 }, instance: 1 },
+            committee: Arc::new(committee),
+            keys_per_lane: BTreeMap::new(),
+            slots: 1,
+            live_max: 300,
+            chains: Vec::new(),
+            contracts: Vec::new(),
+            destinations: BTreeMap::new(),
+        };
+        let mut node = Node::recover(setup, store, 0).unwrap();
+        assert_eq!(node.live.len(), 300);
+        let written = node.take_effects().entries;
+        let requests = written.iter().filter(|entry| matches!(entry, Entry::Put { table: Table::Request, .. }));
+        assert_eq!(requests.count(), 0, "the disk holds them as they are");
+    }
 }

@@ -72,6 +72,8 @@ pub enum Said {
         signature: Vec<u8>,
         /// And with this beside it.
         meta_data: Vec<u8>,
+        /// Whether relayers are to send it, as the answer says.
+        broadcast: bool,
     },
     /// A destination by CAIP-2.
     Destination(String),
@@ -80,7 +82,7 @@ pub enum Said {
 /// News of a contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContractNews {
-    /// The newest final block.
+    /// The newest final block as one endpoint shows it: for people to look at, since nothing leads to it from the mark.
     Final {
         /// Its height.
         height: Height,
@@ -143,6 +145,8 @@ pub(super) struct ContractSide {
     pub(super) source: Option<B256>,
     pub(super) destinations: Destinations,
     pub(super) closed: Option<String>,
+    /// Whether the last span was not taken for want of room.
+    pub(super) is_full: bool,
     /// Requests that wait until this party knows the wallet's key, by the key's decree.
     pub(super) waiting: BTreeMap<DecreeId, Vec<DecreeId>>,
     /// Simple transactions, one at a time for each wallet and destination.
@@ -168,6 +172,8 @@ pub struct ContractShown<'a> {
     pub controller: Option<Vec<u8>>,
     /// Why nothing is read.
     pub closed: Option<&'a str>,
+    /// Whether nothing is read on because its own requests hold all places.
+    pub is_full: bool,
     /// Requests whose wallet's key this party has not learned, and simple transactions whose turn has not come.
     pub waiting: usize,
     /// Simple transactions whose nonce is not spent for good.
@@ -218,6 +224,7 @@ impl ContractSide {
             source,
             destinations,
             closed: None,
+            is_full: false,
             waiting: BTreeMap::new(),
             lines,
             looks: BTreeMap::new(),
@@ -261,9 +268,13 @@ impl Node {
     pub(super) fn contract_news(&mut self, chain: &str, news: ContractNews) {
         let Some(side) = self.contracts.get_mut(chain) else { return };
         match news {
-            ContractNews::Final { height, hash } if height > side.height => {
+            // Not only a higher one: what an endpoint invented must not stay.
+            ContractNews::Final { height, hash } if hash != side.hash => {
                 (side.height, side.hash, side.height_at) = (height, hash, self.now);
-                self.lease.see(chain, height.0, hash);
+                // The lease never forgets a height, so it sees only what was followed from mark to mark.
+                if let Some(mark) = side.mark {
+                    self.lease.see(chain, mark.height, mark.hash.0);
+                }
                 self.tick();
             }
             ContractNews::Final { .. } => {}
@@ -324,6 +335,7 @@ impl Node {
             mark: side.mark,
             controller: self.controller(side.setup.proxy).ok().flatten(),
             closed: side.closed.as_deref(),
+            is_full: side.is_full,
             waiting: side.waiting(),
             flying: side.lines.flights().count(),
             unread: looks::unread(&side.looks),

@@ -25,10 +25,16 @@ impl Node {
         if side.mark.is_some_and(|mark| mark != span.from) || side.closed.is_some() {
             return;
         }
-        let waiting = side.waiting();
+        // Followed from the mark, whether there is room for what stands in it or not.
+        self.lease.see(chain, span.to.height, span.to.hash.0);
         let asked = span.said.iter().filter(|said| matches!(said, Said::Asked(..))).count();
-        // What does not fit now is read again: its blocks do not go away. A span that never fits is taken by an idle node.
-        if self.live.len() + waiting + asked > self.live_max && self.live.len() + waiting > 0 {
+        let (all, live, places) = (self.live.len(), self.live_on(chain), self.places());
+        let Some(side) = self.contracts.get_mut(chain) else { return };
+        let own = live + side.waiting();
+        // What does not fit now is read again: its blocks do not go away. A span that never fits is taken when nothing of
+        // its contract is open. What is live in all keeps its bound, because one write of the journal may hold all of it.
+        side.is_full = (own > 0 && own + asked > places) || (all > 0 && all + asked > self.live_max);
+        if side.is_full {
             return;
         }
         side.mark = Some(span.to);
@@ -48,14 +54,24 @@ impl Node {
                 Said::Asked(asked, is_open) => self.asked(chain, asked, is_open),
                 Said::Unreadable { trace, at, why } => self.unreadable(chain, trace, at, why),
                 Said::KeyFilled(slot, address) => self.key_filled(&slot, &address),
-                Said::Answered { trace, signature, meta_data } => match closed_here.remove(&trace) {
+                Said::Answered { trace, signature, meta_data, broadcast } => match closed_here.remove(&trace) {
                     Some((id, asked)) => self.answered_without(&id, &asked, &meta_data),
-                    None => self.signature_answered(chain, trace, &signature, &meta_data),
+                    None => self.signature_answered(chain, trace, &signature, broadcast, &meta_data),
                 },
                 Said::Destination(caip) => self.destination(chain, &caip),
             }
         }
         self.tick();
+    }
+
+    /// Requests of one chain that are live.
+    pub(super) fn live_on(&self, chain: &str) -> usize {
+        self.live.keys().filter(|id| id.chain == chain).count()
+    }
+
+    /// Requests that each chain may have live: an equal part, so that requests that never end take no place of another's.
+    pub(super) fn places(&self) -> usize {
+        (self.live_max / (self.chains.len() + self.contracts.len()).max(1)).max(1)
     }
 
     fn destination(&mut self, chain: &str, caip: &str) {
@@ -108,6 +124,11 @@ impl Node {
     }
 
     fn key_asked(&mut self, slot: &Slot, id: DecreeId, record: RequestRecord, is_open: bool) {
+        // Anybody may ask for any owner, and no answer for this one is ever taken: it would hold its place for good.
+        if slot.owner.is_zero() {
+            let why = "the owner is the zero address, for which the contract takes no answer".to_owned();
+            return self.close(&id, record, Unanswerable::Contract(why));
+        }
         match self.slot_named_by(slot, &id) {
             Ok(None) => {}
             // The slot's first event names the request; a later one adds nothing but money.
@@ -210,15 +231,20 @@ impl Node {
         self.resolved(&id, is_ours);
     }
 
-    fn signature_answered(&mut self, chain: &str, trace: u64, signature: &[u8], meta_data: &[u8]) {
+    fn signature_answered(&mut self, chain: &str, trace: u64, signature: &[u8], broadcast: bool, meta_data: &[u8]) {
         let is_it = |id: &DecreeId| id.chain == chain && id.kind == Kind::Signature && id.request == trace;
         let Some(id) = self.live.keys().find(|id| is_it(id)).cloned() else {
             return self.answered_unseen(chain, trace, meta_data);
         };
-        let decided = self.live.get(&id).and_then(|live| live.decree.decision());
+        let Some(live) = self.live.get(&id) else { return };
         // Nothing depends on a signature: what was answered without this party need not be learned.
-        let is_ours = decided.is_none_or(|decided| decided.answer == signature);
-        self.resolved(&id, is_ours);
+        let is_decided = live.decree.decision().is_none_or(|decided| decided.answer == signature);
+        // The contract compares it with nothing: whoever holds the role can have sent what was not to be, or keep it.
+        let is_as_asked = match &live.request.asked {
+            Some(Asked::Signature(asked)) => asked.broadcast == broadcast,
+            Some(Asked::Key { .. }) | None => true,
+        };
+        self.resolved(&id, is_decided && is_as_asked);
     }
 
     /// A request that was waiting here, for its wallet's key or for its turn, was answered by the others.

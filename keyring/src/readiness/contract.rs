@@ -18,6 +18,8 @@ pub struct ContractFacts {
     pub look_age_ms: Option<Millis>,
     /// Why nothing is read and nothing signed for it.
     pub closed: Option<String>,
+    /// Whether its next blocks are not taken for want of room.
+    pub is_full: bool,
     /// Whether its controller key is known.
     pub has_controller: bool,
     /// Why its sender stands still.
@@ -49,6 +51,9 @@ impl Readiness {
                 }
                 Some(_) => {}
             }
+        }
+        if contract.is_full {
+            self.push(Name::ContractFull, format_args!("{id}: its open requests hold all places"));
         }
         if !contract.has_controller {
             self.push(Name::NoController, format_args!("{id}: no controller key yet"));

@@ -30,6 +30,7 @@ fn contract() -> ContractFacts {
         read_age_ms: Some(500),
         look_age_ms: Some(500),
         closed: None,
+        is_full: false,
         has_controller: true,
         halted: None,
         waits: Vec::new(),
@@ -88,6 +89,7 @@ fn a_contract_that_is_not_served_is_no_health() {
     assert_eq!(with(|contract| contract.look_age_ms = Some(10_001)), ["contract_unread"]);
     assert_eq!(with(|contract| contract.look_age_ms = Some(10_000)), [""; 0]);
     assert_eq!(with(|contract| contract.closed = Some("other code".to_owned())), ["contract_closed"]);
+    assert_eq!(with(|contract| contract.is_full = true), ["contract_full"]);
     assert_eq!(with(|contract| contract.has_controller = false), ["no_controller"]);
     assert_eq!(with(|contract| contract.halted = Some("moved".to_owned())), ["sender_halted"]);
     let down = |contract: &mut ContractFacts| contract.unread_destinations = vec!["eip155:10: it is down".to_owned()];

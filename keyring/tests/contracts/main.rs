@@ -18,6 +18,7 @@ use chain_client::zrsign::range::Mark;
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 use keyring::contract::{self, Asked, Told};
 use keyring::decree::DecreeId;
+use keyring::lease::Remembered;
 use keyring::node::{ContractNews, Event, Level, Order, Said, Span};
 use keyring::request::{RequestRecord, State};
 use keyring::sender::{AccountLook, ContractLook, Look, RequestLook, RequestState, Sight, Simulated};
@@ -101,6 +102,12 @@ impl Contract {
     }
 }
 
+/// A key that somebody else's wallet is asked for.
+fn owned_key(contract: &Contract, owner: Address, index: u64) -> Asked {
+    let slot = Slot { owner, ..contract.slot(WalletKind::Evm, 0) };
+    Asked::Key { asked: KeyAsked { slot, at: LogPlace { index, ..contract.next() } }, options: 1 }
+}
+
 fn chain() -> String {
     contract::chain_of(PROXY.chain)
 }
@@ -163,8 +170,10 @@ fn a_key_and_a_hash_are_answered_and_admitted_by_the_controller_key() {
         assert_eq!(authoriser(&told, &form).to_sec1_bytes().as_ref(), controller.as_slice());
         let key = VerifyingKey::from_sec1_bytes(&controller).unwrap();
         assert!(authorisation::canonical(&form, told.digest(SOURCE), &key).is_ok());
-        contract
-            .says(&mut cluster, vec![Said::Answered { trace: kind.coin(), signature, meta_data: payload.to_vec() }]);
+        contract.says(
+            &mut cluster,
+            vec![Said::Answered { trace: kind.coin(), signature, meta_data: payload.to_vec(), broadcast: false }],
+        );
         for decree in [&decree, &contract::authorisation_of(&decree)] {
             assert_eq!(record(&cluster, 1, decree).unwrap().state, State::Settled);
         }
@@ -335,6 +344,77 @@ fn a_party_that_was_shown_another_payload_joins_nothing_and_says_so() {
     assert!(own.joined.is_none() && own.accepted.is_none(), "{own:?}");
     let note = record(&cluster, 2, &decree).unwrap().note;
     assert!(note.contains("reads another request under this name"), "{note}");
+}
+
+/// Anybody may ask for any owner; the contract takes no answer for the zero address.
+#[test]
+fn a_key_for_the_zero_address_is_closed_with_its_reason_and_holds_no_place() {
+    let mut cluster = Cluster::with(2, 3, &[PROXY]);
+    let mut contract = Contract::new(PROXY);
+    let key = owned_key(&contract, Address::ZERO, 0);
+    contract.says(&mut cluster, vec![Said::Asked(key.clone(), true)]);
+    let decree = key.decree().unwrap();
+    assert!(cluster.answers(&decree).is_empty());
+    let record = record(&cluster, 1, &decree).unwrap();
+    assert!(matches!(record.state, State::Unanswerable(_)), "{:?}", record.state);
+    assert!(record.note.contains("zero address"), "{}", record.note);
+    assert_eq!(cluster.parties[1].node.live().count(), 0);
+}
+
+#[test]
+fn a_contract_whose_own_requests_hold_all_places_says_so_and_takes_none_from_another() {
+    let mut cluster = Cluster::with(2, 3, &[PROXY, OTHER]);
+    let (mut full, mut other) = (Contract::new(OTHER), Contract::new(PROXY));
+    let (chain, full_chain) = (chain(), contract::chain_of(OTHER.chain));
+    let shown = |cluster: &Cluster, chain: &str| {
+        let shown = cluster.parties[0].node.contract(chain).unwrap();
+        (shown.mark, shown.is_full)
+    };
+    let four = |contract: &Contract, first: u8| {
+        let keys = (first..first + 4).map(|owner| owned_key(contract, Address::with_last_byte(owner), owner.into()));
+        keys.map(|key| Said::Asked(key, true)).collect::<Vec<_>>()
+    };
+    // No answer is ever delivered, so every place stays taken.
+    let mut taken = full.mark;
+    for first in (1..100).step_by(4) {
+        let asked = four(&full, first);
+        full.says(&mut cluster, asked);
+        if shown(&cluster, &full_chain).1 {
+            break;
+        }
+        taken = full.mark;
+    }
+    assert_eq!(shown(&cluster, &full_chain), (Some(taken), true), "the span is read again when there is room");
+    let asked = four(&other, 1);
+    let first = match &asked[0] {
+        Said::Asked(key, _) => key.decree().unwrap(),
+        _ => unreachable!(),
+    };
+    other.says(&mut cluster, asked);
+    assert_eq!(shown(&cluster, &chain), (Some(other.mark), false));
+    assert!(record(&cluster, 0, &first).is_some());
+}
+
+/// What is old for a process that begins anew is what its peers have seen; they forget no height.
+#[test]
+fn a_height_that_nothing_leads_to_makes_nothing_old() {
+    let mut cluster = Cluster::with(2, 3, &[PROXY]);
+    let mut contract = Contract::new(PROXY);
+    contract.says(&mut cluster, Vec::new());
+    let invented = ContractNews::Final { height: Height(1_000_000_000_000), hash: [7; 32] };
+    cluster.tell_all(|| Event::Contract(chain(), invented.clone()));
+    cluster.settle();
+    let seen = |cluster: &Cluster| cluster.parties[0].node.contract(&chain()).unwrap().height;
+    assert_eq!(seen(&cluster), Height(1_000_000_000_000));
+    contract.says(&mut cluster, Vec::new());
+    assert_eq!(seen(&cluster), Height(contract.mark.height), "what was invented does not stay");
+    // The lease's memory is written beside whatever is written next: here, a request and what follows from it.
+    let key = contract.key(WalletKind::Evm, 0);
+    contract.says(&mut cluster, vec![Said::Asked(key, true)]);
+    contract.says(&mut cluster, Vec::new());
+    let bytes = cluster.parties[0].store.read(Table::Meta, b"lease").unwrap().unwrap();
+    let remembered: Remembered = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(remembered.heights.get(&chain()), Some(&contract.mark.height));
 }
 
 #[test]

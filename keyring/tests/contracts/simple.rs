@@ -106,7 +106,7 @@ fn what_was_asked_is_completed_signed_and_admitted_with_the_transaction_beside_i
     let controller = one(&cluster, &contract::controller_of(PROXY), 3);
     assert_eq!(super::authoriser(&told.unwrap(), &form).to_sec1_bytes().as_ref(), controller.as_slice());
     let meta_data = transaction.encode().to_vec();
-    contract.says(&mut cluster, vec![Said::Answered { trace: 0, signature, meta_data }]);
+    contract.says(&mut cluster, vec![Said::Answered { trace: 0, signature, meta_data, broadcast: true }]);
     for decree in [&decree, &contract::completion_of(&decree), &contract::authorisation_of(&decree)] {
         assert_eq!(record(&cluster, 1, decree).unwrap().state, State::Settled, "{decree}");
     }
@@ -276,7 +276,8 @@ fn a_party_that_reads_late_knows_from_the_contract_what_is_in_flight() {
     let decree = asked.decree().unwrap();
     contract.says_to(&mut cluster, &[0, 1], vec![Said::Asked(asked.clone(), true)]);
     let (signature, transaction) = (one(&cluster, &decree, 2), completed(&cluster, &decree, 2));
-    let answered = Said::Answered { trace: 0, signature, meta_data: transaction.encode().to_vec() };
+    let meta_data = transaction.encode().to_vec();
+    let answered = Said::Answered { trace: 0, signature, meta_data, broadcast: true };
     contract.says_to(&mut cluster, &[0, 1], vec![answered.clone()]);
     assert!(flights(&cluster, 2).is_empty());
     let after = contract.mark;

@@ -33,6 +33,15 @@ pub struct Deployment {
     pub next_trace: U256,
 }
 
+impl Deployment {
+    /// Whether it takes answers that are authorised as [`crate::zrsign::authorisation`] does it: version 1. A contract of
+    /// version 0 has not been started, so nothing is asked there yet.
+    #[must_use]
+    pub fn takes_our_answers(&self) -> bool {
+        self.version <= U256::ONE
+    }
+}
+
 /// How far a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalletStatus {
@@ -113,7 +122,8 @@ impl EvmChain {
         self.pool.agreed(ask).await
     }
 
-    /// How many wallets of the slot's owner and type are filled at a block: the index that an answer must have.
+    /// How many wallets of the slot's owner and type are filled at a block: the index that an answer must have. The reply
+    /// and its gas grow with them, so it is for an owner who asks about itself, never for judging what anybody asked.
     ///
     /// # Errors
     /// When too few endpoints answer.

@@ -44,7 +44,7 @@ pub enum EvmError {
         what: String,
     },
     /// The reply is larger than the bound. Ask for less, or raise `reply_bytes_max`.
-    #[error("{endpoint} sent more than the bound on replies")]
+    #[error("{endpoint} sent more than the bound on replies (`contract.reply_bytes_max`)")]
     TooLarge {
         /// The last one asked.
         endpoint: String,

@@ -306,6 +306,7 @@ impl Party {
             max_loss_per_day_wei: 1_000_000_000_000_000_000,
             poll_interval: Duration::from_millis(250),
             call_timeout: Duration::from_secs(5),
+            reply_bytes_max: 64 * 1024 * 1024,
         }
     }
 
