@@ -155,7 +155,7 @@ fn a_wrong_contract_is_named_by_its_path() {
     assert_eq!(first(|contract| contract.destinations.push("1".to_owned())), "contract[0].destinations");
     assert_eq!(first(|contract| contract.wait_blocks = 0), "contract[0].wait_blocks");
     assert_eq!(first(|contract| contract.price_percent = 99), "contract[0].price_percent");
-    assert_eq!(first(|contract| contract.price_max_wei = 1), "contract[0].price_max_wei");
+    assert_eq!(first(|contract| (contract.tip_wei, contract.price_max_wei) = (2, 1)), "contract[0].price_max_wei");
     assert_eq!(first(|contract| contract.max_loss_per_day_wei = 1), "contract[0].max_loss_per_day_wei");
     assert_eq!(first(|contract| contract.call_timeout = Duration::ZERO), "contract[0].call_timeout");
     let depth_zero = RawContract { finality: RawFinality::Depth(0), ..example().contract[0].clone() };
