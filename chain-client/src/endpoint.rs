@@ -2,8 +2,8 @@
 //!
 //! Refuses to know what is asked. It owes each question a bounded number of attempts with a bounded wait, the node
 //! it came from, and a preference that stays with one node while that node is well: transactions of one account must
-//! go to one node (`docs/zrchain.md`, *Broadcasting*). Only this room and its like for EVM chains look at a clock here,
-//! and only to let a failed node rest.
+//! go to one node (`docs/zrchain.md`, *Broadcasting*). Only this room and its like for EVM chains look at a clock here:
+//! to let a failed node rest, and to tell how high a chain can be by now (`ceiling`).
 
 mod ceiling;
 mod node;
