@@ -28,6 +28,7 @@ pub mod skew;
 mod twins;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -146,6 +147,7 @@ pub struct App {
     me: PartyIndex,
     identity: Arc<NodeIdentity>,
     store: Arc<dyn Store>,
+    data_dir: PathBuf,
     clock: Arc<dyn Clock>,
     node: Node,
     process: Process,
@@ -239,6 +241,7 @@ impl App {
             observer: Observer::new(self.metrics.clone(), &self.node),
             node: self.node,
             store: store.clone(),
+            data_dir: self.data_dir,
             identity: self.identity,
             epoch: self.roster.epoch(),
             instance: self.process.instance,

@@ -245,6 +245,7 @@ impl App {
             me,
             identity,
             store,
+            data_dir: config.node.data_dir,
             clock,
             node,
             process,

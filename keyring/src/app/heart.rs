@@ -2,6 +2,7 @@
 //! order (law 9). Everything that waits in the queue is decided together and written with one sync.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chain_client::SignedTx;
@@ -36,6 +37,8 @@ pub struct Heart {
     pub node: Node,
     /// Its journal.
     pub store: Arc<dyn Store>,
+    /// Where that lies, for whoever must look at the disk.
+    pub data_dir: PathBuf,
     /// Signs what it says.
     pub identity: Arc<NodeIdentity>,
     /// Epoch of the roster in force.
@@ -68,8 +71,17 @@ pub struct Heart {
 #[derive(Debug, thiserror::Error)]
 pub enum HeartError {
     /// The journal did not write. Nothing was said that it does not hold; the node must be started again.
-    #[error("the journal did not write")]
-    Journal(#[source] StoreError),
+    #[error(
+        "the journal in {} (`node.data_dir`) was not written: make space there, or look at that disk, then start this node again",
+        .data_dir.display()
+    )]
+    Journal {
+        /// Where it lies.
+        data_dir: PathBuf,
+        /// What the store said.
+        #[source]
+        source: StoreError,
+    },
 }
 
 impl Heart {
@@ -120,7 +132,8 @@ impl Heart {
             self.store.head()
         } else {
             let watch = Stopwatch::begin();
-            let head = self.store.append(&entries).map_err(HeartError::Journal)?;
+            let failed = |source| HeartError::Journal { data_dir: self.data_dir.clone(), source };
+            let head = self.store.append(&entries).map_err(failed)?;
             let us = (watch.seconds() * 1e6).round();
             debug!(target: crate::logging::TIMING, us, entries = entries.len(), "written");
             self.node.committed();

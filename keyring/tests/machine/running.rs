@@ -43,7 +43,10 @@ async fn a_disk_that_fills_up_or_fails_ends_the_node_and_with_space_again_nothin
         asked.extend(customer.ask_keys(&["ed25519"]).await);
         let status = crew.ended(1).await;
         assert_eq!(status.code(), Some(BROKEN), "{fault}: {}", crew.last_words(1));
-        assert!(crew.last_words(1).contains(&told(name)), "{fault}: {}", crew.last_words(1));
+        let (words, folder) = (crew.last_words(1), crew.party_folder(1).join("data"));
+        assert!(words.contains(&told(name)), "{fault}: {words}");
+        let names = words.contains(&format!("the journal in {} (`node.data_dir`)", folder.display()));
+        assert!(names && words.contains("start this node again"), "{fault}: {words}");
         for id in &asked {
             assert_ne!(customer.look(*id).await.status, Status::Rejected, "{id} after {fault}");
         }
@@ -134,6 +137,10 @@ async fn a_slow_disk_and_a_wrong_clock_stop_nobody_and_no_secret_lies_in_the_cle
         let told = crew.metrics(party);
         assert!(told.contains("keyring_ready 1"), "{told}");
         std::fs::write(crew.party_folder(party).join("metrics.txt"), told).unwrap();
+        let backup = crew.party_folder(party).join("node.backup");
+        let config = crew.party_folder(party).join("keyringd.toml");
+        let made = Command::new(program()).arg("backup").arg(&backup).arg("--config").arg(config).output().unwrap();
+        assert!(made.status.success() && backup.metadata().unwrap().len() > 10_000, "{made:?}");
         assert!(crew.stop_party(party).await.success());
     }
     for party in 0..3 {

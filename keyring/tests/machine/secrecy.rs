@@ -1,4 +1,4 @@
-//! Law 7 on disk, in logs and in metrics: after a run every file of every party is searched for everything secret that the run used.
+//! Law 7 on disk, in logs, metrics and backups: after a run every file of every party is searched for everything secret that the run used.
 
 use std::fs;
 use std::path::{Path, PathBuf};

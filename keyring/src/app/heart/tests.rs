@@ -71,6 +71,7 @@ impl Scene {
             observer: Observer::new(metrics, &node),
             node,
             store: store.clone(),
+            data_dir: PathBuf::new(),
             identity: Arc::new(identity(0)),
             epoch: 1,
             instance: 100,
