@@ -100,6 +100,8 @@ pub struct Lease {
     grants: Grants,
     held: Holdings,
     sights: Sights,
+    /// Chains of which the operator was told that this party is blind there.
+    told_blind: BTreeSet<String>,
     heights: BTreeMap<String, u64>,
     heights_dirty: bool,
     linked: BTreeSet<PartyIndex>,
@@ -132,6 +134,7 @@ impl Lease {
             grants: Grants::new(process.instance, remembered.peers, now),
             held: Holdings::new(parties.filter(|party| *party != me), quorum, seen),
             sights: Sights::default(),
+            told_blind: BTreeSet::new(),
             heights: remembered.heights,
             heights_dirty: false,
             linked: BTreeSet::new(),
@@ -233,7 +236,8 @@ impl Lease {
     /// Whether a peer and this process know each other.
     #[must_use]
     pub fn is_mutual(&self, peer: PartyIndex, now: Millis) -> bool {
-        self.linked.contains(&peer) && self.held.is_fresh(peer, now) && self.grants.is_alive(peer, now)
+        let is_heard = self.held.is_fresh(peer, now) && self.grants.is_alive(peer, now);
+        self.linked.contains(&peer) && (is_heard || planted::is(Plant::CountsTheSilent))
     }
 
     /// Everything that restrains this process now.
@@ -259,7 +263,7 @@ impl Lease {
         if self.held.is_known() && !unheard.is_empty() {
             restraints.push(Restraint::KeepsOut { unheard });
         }
-        restraints.extend(self.sights.blind().map(|chain| Restraint::Blind { chain: chain.to_owned() }));
+        restraints.extend(self.sights.blind().map(|(chain, _)| Restraint::Blind { chain: chain.to_owned() }));
         restraints
     }
 
@@ -300,10 +304,28 @@ impl Lease {
     /// Time passed: asks for grants, renews them.
     pub fn tick(&mut self, sequences: &BTreeMap<String, u64>, now: Millis) -> Vec<Act> {
         let mut acts = self.say_due(None, sequences, now);
+        acts.extend(self.tell_blindness());
         if !self.has_left && !self.draws && self.held.needs_nonce(&self.linked, now) {
             self.draws = true;
             acts.push(Act::Draw);
         }
+        acts
+    }
+
+    /// An endpoint on another chain is a matter for a person; so is that it has come back.
+    fn tell_blindness(&mut self) -> Vec<Act> {
+        let blind: BTreeMap<&str, u64> = self.sights.blind().collect();
+        let begins = blind.iter().filter(|(chain, _)| !self.told_blind.contains(**chain)).map(|(chain, height)| {
+            Act::Alarm(format!(
+                "{chain}: this party's endpoint shows another block {height} than a quorum of its peers: it signs and publishes \
+                 nothing there until its endpoint shows theirs"
+            ))
+        });
+        let ends = self.told_blind.iter().filter(|chain| !blind.contains_key(chain.as_str()));
+        let ends =
+            ends.map(|chain| Act::Note(format!("{chain}: the endpoint shows the same blocks as the peers' again")));
+        let acts = begins.chain(ends).collect();
+        self.told_blind = blind.into_keys().map(str::to_owned).collect();
         acts
     }
 

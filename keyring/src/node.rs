@@ -10,7 +10,8 @@
 //! | `node/view.rs` | what a decree may ask of the node ([`crate::agreement::Rules`]) |
 //! | `node/stock.rs` | shelf keys and auxiliary data |
 //! | `node/events.rs` | what it is told, and what it orders |
-//! | `node/chain.rs` | sightings, and what became of requests |
+//! | `node/chain.rs` | what a chain says, and what became of requests |
+//! | `node/scan.rs` | a chain's open requests: what is examined, and what is taken in |
 //! | `node/contract.rs` | the contracts that it serves, and their controller keys |
 //! | `node/span.rs` | what contracts ask and show, block by block |
 //! | `node/authorise.rs` | how a decided answer is admitted to a contract |
@@ -37,6 +38,7 @@ mod memory;
 mod publish;
 mod rebase;
 mod recover;
+mod scan;
 mod shown;
 mod span;
 mod standing;
@@ -59,6 +61,7 @@ pub use self::looks::{BlockName, DestinationLook, Unread};
 use self::memory::Memory;
 pub use self::memory::Records;
 pub use self::recover::{RecoverError, cursor};
+use self::scan::Examined;
 pub use self::shown::{ChainShown, Dropped};
 pub use self::standing::{REMEMBERED, Word, incarnation};
 use self::stock::Stock;
@@ -109,8 +112,7 @@ struct ChainSide {
     height_at: Millis,
     block_ms: Millis,
     keyring: Option<KeyringFacts>,
-    /// Requests under examination or judged for good, while the chain still shows them.
-    examined: BTreeSet<DecreeId>,
+    examined: Examined,
     /// The newest height at which the list of open requests was complete.
     complete_at: Option<Height>,
     low_water: LowWater,
@@ -346,6 +348,11 @@ impl Node {
     #[must_use]
     pub fn outbox(&self, chain: &str) -> Option<&Outbox> {
         self.chains.get(chain).map(|side| &side.outbox)
+    }
+
+    /// What is kept of each peer about requests that the own endpoint does not show: packets, and their bytes as encoded.
+    pub fn early_kept(&self) -> impl Iterator<Item = (PartyIndex, usize, usize)> {
+        self.early.kept()
     }
 
     /// Runs of any kind that are live.

@@ -27,6 +27,12 @@ pub enum Plant {
     RestoredVotes,
     /// Attempts last two seconds, whatever the machines can do.
     FixedClocks,
+    /// A peer counts as here as long as its link stands, whether or not it says anything.
+    CountsTheSilent,
+    /// A node has no reasons, whatever keeps it.
+    NamesNoReason,
+    /// As many requests are taken in as the chain lists.
+    TakesEverythingIn,
 }
 
 #[cfg(feature = "planted")]

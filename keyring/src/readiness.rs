@@ -13,6 +13,7 @@ use std::fmt;
 pub use self::contract::ContractFacts;
 use crate::agreement::clock::Millis;
 use crate::lease::Restraint;
+use crate::planted::{self, Plant};
 
 /// Polls of a chain that may fail in a row, besides one call that hangs, before the chain counts as stale.
 pub const STALE_POLLS: u64 = 5;
@@ -96,6 +97,8 @@ reasons! {
         "look at the endpoint: it follows another chain";
     KeepsOut "keeps_out" Degraded, "what was asked before this process began waits until every peer has known it",
         "start the silent peers, or `keyringd peers vouch` who is dead";
+    Forgot "forgot" Degraded, "requests are open that were asked before this party came back from its backup: it takes no part in them, for ever",
+        "nothing: the others answer them, or they expire";
     PeerRestored "peer_restored" Degraded, "a peer asks to come back from a backup and needs this operator's consent",
         "if its operator names the same restore, by voice: `keyringd peers consent NAME RESTORE`";
     PeerTwins "peer_twins" Degraded, "two processes answer under a peer's name: one runs from a copy of its disk; at most one is known",
@@ -329,6 +332,11 @@ impl Readiness {
         self.of_class(Class::Degraded)
     }
 
+    /// The names of all reasons.
+    pub fn names(&self) -> impl Iterator<Item = Name> {
+        self.reasons.iter().map(|reason| reason.name)
+    }
+
     /// Whether this is one of the reasons.
     #[must_use]
     pub fn has(&self, name: Name) -> bool {
@@ -340,6 +348,9 @@ impl Readiness {
     }
 
     fn push(&mut self, name: Name, fact: impl fmt::Display) {
+        if planted::is(Plant::NamesNoReason) {
+            return;
+        }
         self.reasons.push(Reason { name, text: format!("{fact}; {}", name.remedy()) });
     }
 
@@ -392,6 +403,7 @@ impl Readiness {
                 Restraint::Consents { .. } => Name::Restored,
                 Restraint::Refused { .. } => Name::RefusedByPeer,
                 Restraint::KeepsOut { .. } => Name::KeepsOut,
+                Restraint::Forgot { .. } => Name::Forgot,
                 Restraint::Blind { .. } => Name::Blind,
             };
             self.push(name, text);

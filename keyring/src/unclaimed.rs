@@ -90,6 +90,11 @@ impl<Name: Clone + Ord, Message> Unclaimed<Name, Message> {
         self.dropped
     }
 
+    /// Of each party of which something is kept: messages and bytes.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (PartyIndex, usize, usize)> {
+        self.parties.iter().map(|(party, held)| (*party, held.messages, held.bytes))
+    }
+
     pub(crate) fn is_empty(&self, name: &Name) -> bool {
         !self.names.contains_key(name)
     }

@@ -9,13 +9,12 @@ use mpc_core::PartyIndex;
 
 use super::Inbox;
 use super::facts::{ChainView, ContractView, Desk};
-use super::look::{ChainLook, ContractLook, NodeLook};
+use super::look::{ChainShell, ContractLook, NodeLook};
 use crate::agreement::clock::Millis;
-use crate::lease::restore_name;
 use crate::metrics::{ChainSnapshot, ProcessFacts, Snapshot};
 use crate::monitoring::Probe;
 use crate::node::Node;
-use crate::readiness::{Beat, ChainFacts, ContractFacts, Facts, Keyring, NodeFacts, PeerFacts, Readiness};
+use crate::readiness::{Beat, ContractFacts, Facts, NodeFacts, PeerFacts, Readiness};
 use crate::store::Store;
 
 /// Longest wait for the node's thread. It takes at most a few hundred events between two looks.
@@ -81,20 +80,10 @@ impl Desk {
     }
 
     fn node_facts(&self, look: &NodeLook) -> NodeFacts {
-        NodeFacts {
-            restraints: look.restraints.iter().map(|why| (why.clone(), why.text(|at| self.name_of(at)))).collect(),
-            twins: look.twins.iter().map(|peer| self.name_of(*peer)).collect(),
-            asking: look.asking.iter().map(|(peer, (_, by))| (self.name_of(*peer), restore_name(*by))).collect(),
-            fenced: look.fenced.iter().map(|peer| self.name_of(*peer)).collect(),
-            has_auxiliary: look.has_auxiliary,
-            empty_lanes: look.empty_lanes.iter().map(ToString::to_string).collect(),
-            chains: self.chains.iter().map(|(id, view)| chain_facts(id, view, look.chains.get(id))).collect(),
-            contracts: self
-                .contracts
-                .iter()
-                .map(|(id, view)| contract_facts(id, view, look.contracts.get(id)))
-                .collect(),
-        }
+        let chain = |(id, view): (&String, &ChainView)| chain_shell(id, view).facts(look.chains.get(id));
+        let contract = |(id, view): (&String, &ContractView)| contract_facts(id, view, look.contracts.get(id));
+        let (chains, contracts) = (self.chains.iter().map(chain), self.contracts.iter().map(contract));
+        look.facts(|at| self.name_of(at), chains.collect(), contracts.collect())
     }
 
     fn name_of(&self, party: PartyIndex) -> String {
@@ -140,27 +129,17 @@ impl Probe for Desk {
     }
 }
 
-/// A chain that the node does not show is unread, whatever its shell says.
-fn chain_facts(id: &str, view: &ChainView, look: Option<&ChainLook>) -> ChainFacts {
-    let health = view.client.health();
-    ChainFacts {
+fn chain_shell(id: &str, view: &ChainView) -> ChainShell {
+    ChainShell {
         id: id.to_owned(),
         keyring_address: view.client.keyring_address().to_owned(),
         account: view.account.clone(),
         poll_ms: ms(view.poll),
         call_timeout_ms: ms(view.call_timeout),
-        read_age_ms: look.and_then(|_| view.pulse.read_age_ms()),
+        read_age_ms: view.pulse.read_age_ms(),
         look_age_ms: view.pulse.look_age_ms(),
         look_failed: view.pulse.look_failed(),
-        block_age_ms: look.and_then(|look| look.block_age_ms),
-        block_ms: look.map_or(0, |look| look.block_ms),
-        keyring: look.map_or(Keyring::Unread, |look| look.keyring),
-        is_out_of_funds: look.is_some_and(|look| look.is_out_of_funds),
-        is_over_ceiling: look.is_some_and(|look| look.is_over_ceiling),
-        halted: look.and_then(|look| look.halted.clone()),
-        forked: look.and_then(|look| look.forked.clone()),
-        warnings: look.map(|look| look.warnings.clone()).unwrap_or_default(),
-        failing_endpoints: health.into_iter().filter(|one| one.resting).map(|one| one.name).collect(),
+        failing_endpoints: view.client.health().into_iter().filter(|one| one.resting).map(|one| one.name).collect(),
     }
 }
 

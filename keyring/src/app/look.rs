@@ -8,9 +8,9 @@ use k256::ecdsa::VerifyingKey;
 use mpc_core::{PartyIndex, Suite};
 
 use crate::agreement::clock::Millis;
-use crate::lease::Restraint;
+use crate::lease::{Restraint, restore_name};
 use crate::node::Node;
-use crate::readiness::Keyring;
+use crate::readiness::{ChainFacts, ContractFacts, Keyring, NodeFacts};
 use crate::sender;
 use crate::store::{Head, Store, StoreMemory};
 
@@ -143,10 +143,79 @@ impl NodeLook {
         }
     }
 
+    /// The same as readiness is judged by it, with names for people, beside what the shells of chains and contracts know.
+    #[must_use]
+    pub fn facts(
+        &self,
+        name_of: impl Fn(PartyIndex) -> String,
+        chains: Vec<ChainFacts>,
+        contracts: Vec<ContractFacts>,
+    ) -> NodeFacts {
+        NodeFacts {
+            restraints: self.restraints.iter().map(|why| (why.clone(), why.text(&name_of))).collect(),
+            twins: self.twins.iter().map(|peer| name_of(*peer)).collect(),
+            asking: self.asking.iter().map(|(peer, (_, by))| (name_of(*peer), restore_name(*by))).collect(),
+            fenced: self.fenced.iter().map(|peer| name_of(*peer)).collect(),
+            has_auxiliary: self.has_auxiliary,
+            empty_lanes: self.empty_lanes.iter().map(ToString::to_string).collect(),
+            chains,
+            contracts,
+        }
+    }
+
     /// Open requests in all.
     #[must_use]
     pub fn requests_open(&self) -> u64 {
         self.open.values().sum()
+    }
+}
+
+/// What the shell of a chain knows of it beside the node.
+#[derive(Clone, Debug, Default)]
+pub struct ChainShell {
+    /// Chain id.
+    pub id: String,
+    /// The keyring's address.
+    pub keyring_address: String,
+    /// This party's account.
+    pub account: String,
+    /// How often the chain is asked.
+    pub poll_ms: Millis,
+    /// Longest wait for one reply.
+    pub call_timeout_ms: Millis,
+    /// Since its head was last read; `None`: never.
+    pub read_age_ms: Option<Millis>,
+    /// Since keyring and open requests were last read; `None`: never.
+    pub look_age_ms: Option<Millis>,
+    /// Whether the last attempt to read these failed.
+    pub look_failed: bool,
+    /// Endpoints that failed lately and are not preferred.
+    pub failing_endpoints: Vec<String>,
+}
+
+impl ChainShell {
+    /// With what the node shows. A chain that the node does not show is unread, whatever its shell says.
+    #[must_use]
+    pub fn facts(self, look: Option<&ChainLook>) -> ChainFacts {
+        ChainFacts {
+            id: self.id,
+            keyring_address: self.keyring_address,
+            account: self.account,
+            poll_ms: self.poll_ms,
+            call_timeout_ms: self.call_timeout_ms,
+            read_age_ms: look.and(self.read_age_ms),
+            look_age_ms: self.look_age_ms,
+            look_failed: self.look_failed,
+            block_age_ms: look.and_then(|look| look.block_age_ms),
+            block_ms: look.map_or(0, |look| look.block_ms),
+            keyring: look.map_or(Keyring::Unread, |look| look.keyring),
+            is_out_of_funds: look.is_some_and(|look| look.is_out_of_funds),
+            is_over_ceiling: look.is_some_and(|look| look.is_over_ceiling),
+            halted: look.and_then(|look| look.halted.clone()),
+            forked: look.and_then(|look| look.forked.clone()),
+            warnings: look.map(|look| look.warnings.clone()).unwrap_or_default(),
+            failing_endpoints: self.failing_endpoints,
+        }
     }
 }
 

@@ -59,6 +59,11 @@ pub enum Restraint {
         /// What they consent to, as [`restore_name`] writes it.
         restore: String,
     },
+    /// It came back from a backup and keeps out, for ever, of requests that its lost memory may have had a part in.
+    Forgot {
+        /// How many of these are open and not decided.
+        open: usize,
+    },
     /// `Q` peers see another block than this party.
     Blind {
         /// On this chain.
@@ -85,6 +90,11 @@ impl Restraint {
             Self::Consents { have, need, restore } => format!(
                 "{have} of {need} peers' operators have consented that this party comes back from a backup, as {restore}"
             ),
+            Self::Forgot { open } => {
+                format!(
+                    "{open} open requests were asked before this party came back from its backup: it takes no part in them"
+                )
+            }
             Self::Blind { chain } => {
                 format!("a quorum of peers sees another block of {chain} than this party's endpoint")
             }

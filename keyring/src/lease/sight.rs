@@ -59,8 +59,9 @@ impl Sights {
         self.chains.get(chain).is_some_and(|side| side.blind_from.is_some())
     }
 
-    pub(super) fn blind(&self) -> impl Iterator<Item = &str> {
-        self.chains.iter().filter(|(_, side)| side.blind_from.is_some()).map(|(chain, _)| chain.as_str())
+    /// Chains where it is blind, and the height at which others see another block.
+    pub(super) fn blind(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.chains.iter().filter_map(|(chain, side)| Some((chain.as_str(), side.blind_from?)))
     }
 
     /// The newest block of each chain.

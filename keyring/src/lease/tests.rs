@@ -25,6 +25,8 @@ struct Body {
     disk: Disk,
     alive: bool,
     reach: BTreeSet<PartyIndex>,
+    /// The account's next sequence by chain, as its controller knows it.
+    sequences: BTreeMap<String, u64>,
 }
 
 struct Flying {
@@ -41,7 +43,8 @@ struct Town {
     now: Millis,
     bodies: Vec<Body>,
     flying: Vec<Flying>,
-    alarms: Vec<(PartyIndex, String)>,
+    /// Which body, and what it said.
+    alarms: Vec<(usize, String)>,
     rng: ChaCha20Rng,
     delay_ms: Millis,
     loss: f64,
@@ -73,7 +76,7 @@ impl Town {
 
     fn put(&mut self, me: PartyIndex, lease: Lease, disk: Disk) -> usize {
         let reach: BTreeSet<PartyIndex> = (0..self.of).map(party).filter(|peer| *peer != me).collect();
-        self.bodies.push(Body { party: me, lease, disk, alive: true, reach });
+        self.bodies.push(Body { party: me, lease, disk, alive: true, reach, sequences: BTreeMap::new() });
         let number = self.bodies.len() - 1;
         for peer in (0..self.of).map(party).filter(|peer| *peer != me) {
             self.bodies[number].lease.link_up(peer);
@@ -86,6 +89,12 @@ impl Town {
         let body = &self.bodies[of];
         let (me, lease, disk) = (body.party, body.lease.clone(), body.disk.clone());
         self.put(me, lease, disk)
+    }
+
+    /// What goes with every word of a process.
+    fn heard_of(&self, number: usize) -> Heard {
+        let (from, instance) = (self.bodies[number].party, self.bodies[number].lease.process().instance);
+        Heard { from, instance, journal: self.head(number), is_consented: false }
     }
 
     fn head(&self, number: usize) -> Held {
@@ -113,7 +122,8 @@ impl Town {
                 }
                 Act::Draw => {
                     let nonce = self.rng.r#gen();
-                    let acts = self.bodies[number].lease.nonce(nonce, &BTreeMap::new(), self.now);
+                    let Body { lease, sequences, .. } = &mut self.bodies[number];
+                    let acts = lease.nonce(nonce, sequences, self.now);
                     self.perform(number, acts, None);
                 }
                 Act::Show(peer, nonce, position) => {
@@ -123,7 +133,7 @@ impl Town {
                     let acts = self.bodies[number].lease.show(peer, nonce, held);
                     self.perform(number, acts, reply_to);
                 }
-                Act::Alarm(text) => self.alarms.push((self.bodies[number].party, text)),
+                Act::Alarm(text) => self.alarms.push((number, text)),
                 Act::Remember => self.write(number),
                 Act::Note(_) => {}
             }
@@ -137,8 +147,7 @@ impl Town {
         let Some(to) = reply_to.or_else(|| living.get(self.rng.gen_range(0..living.len().max(1))).copied()) else {
             return;
         };
-        let (me, instance) = (self.bodies[from].party, self.bodies[from].lease.process().instance);
-        let heard = Heard { from: me, instance, journal: self.head(from), is_consented: false };
+        let (me, heard) = (self.bodies[from].party, self.heard_of(from));
         let reaches = self.bodies[from].reach.contains(&peer) && self.bodies[to].reach.contains(&me);
         if reaches && !self.rng.gen_bool(self.loss) {
             // Links keep their order.
@@ -154,8 +163,8 @@ impl Town {
             return;
         }
         self.write(number);
-        let (me, instance) = (self.bodies[number].party, self.bodies[number].lease.process().instance);
-        let heard = Heard { from: me, instance, journal: self.head(number), is_consented: false };
+        let heard = self.heard_of(number);
+        let (me, instance) = (heard.from, heard.instance);
         for to in 0..self.bodies.len() {
             let hears = self.bodies[to].alive && self.bodies[to].lease.hears(me, instance);
             if hears && self.bodies[number].reach.contains(&self.bodies[to].party) {
@@ -179,7 +188,8 @@ impl Town {
             if self.now.is_multiple_of(100) {
                 for number in 0..self.bodies.len() {
                     if self.bodies[number].alive {
-                        let acts = self.bodies[number].lease.tick(&BTreeMap::new(), self.now);
+                        let Body { lease, sequences, .. } = &mut self.bodies[number];
+                        let acts = lease.tick(sequences, self.now);
                         self.perform(number, acts, None);
                     }
                 }
@@ -203,8 +213,14 @@ impl Town {
         }
     }
 
-    fn alarmed(&self, what: &str) -> Vec<PartyIndex> {
-        self.alarms.iter().filter(|(_, text)| text.contains(what)).map(|(party, _)| *party).collect()
+    /// Bodies that raised an alarm with these words, as often as they did.
+    fn alarmed(&self, what: &str) -> Vec<usize> {
+        self.alarms.iter().filter(|(_, text)| text.contains(what)).map(|(number, _)| *number).collect()
+    }
+
+    fn is_refused(&self, number: usize, by: PartyIndex, why: Refusal) -> bool {
+        let refused = Restraint::Refused { by, reason: why };
+        self.bodies[number].lease.restraints(self.now).contains(&refused)
     }
 }
 
@@ -259,9 +275,71 @@ fn a_copied_disk_beside_its_original_is_refused_and_everybody_alarms() {
     }
     assert_eq!(town.acting(party(0)), vec![0], "the original goes on");
     assert!(!town.bodies[copy].lease.may_act(town.now));
-    let alarmed: BTreeSet<PartyIndex> = town.alarms.iter().map(|(party, _)| *party).collect();
+    let alarmed: BTreeSet<PartyIndex> = town.alarms.iter().map(|(number, _)| town.bodies[*number].party).collect();
     assert_eq!(alarmed.len(), 3, "{:?}", town.alarms);
-    assert!(!town.alarmed("a copy of this disk has been started").is_empty());
+    assert_eq!(town.alarmed("a copy of this disk has been started"), [0], "the original is told by whoever hears both");
+}
+
+/// The copy is older than what the original said since, and the one peer that heard it is out of reach.
+#[test]
+fn a_copied_disk_does_not_act_beside_its_original_though_the_peer_that_knew_more_is_unreachable() {
+    let (original, knows, others) = (0, party(1), [2, 3, 4]);
+    let mut town = Town::new(5, 3, 12);
+    for number in 0..5 {
+        town.bodies[number].lease.see(CHAIN, 100, [1; 32]);
+    }
+    town.run(20_000);
+    let disk = town.bodies[original].disk.clone();
+    // From here on only one peer hears what the original says; the words of the lease reach the others all the same.
+    town.write(original);
+    let heard = town.heard_of(original);
+    town.bodies[1].lease.saw(&heard);
+    town.bodies[1].reach.clear();
+    let copy = town.boot(party(0), disk);
+    for _ in 0..60 {
+        town.run(1_000);
+        town.only_one_acts();
+        assert!(!town.bodies[copy].lease.may_act(town.now), "the newcomer is refused while the other lives");
+    }
+    assert_eq!(town.acting(party(0)), [original], "the original goes on");
+    let alarmed: BTreeSet<usize> = town.alarms.iter().map(|(number, _)| *number).collect();
+    assert!(alarmed.contains(&original) && alarmed.is_superset(&BTreeSet::from(others)), "{:?}", town.alarms);
+
+    // Its original dead, the three grant the copy, which they cannot tell from a restart. It keeps out of all that the
+    // unreachable peer may remember; and when that one speaks, it refuses the copy for good.
+    town.bodies[original].alive = false;
+    town.run(LEASE_MS + 8_000);
+    assert!(town.bodies[copy].lease.may_act(town.now) && town.bodies[copy].lease.keeps_out(CHAIN, 100));
+    assert_eq!(town.bodies[copy].lease.restraints(town.now), [Restraint::KeepsOut { unheard: vec![knows] }]);
+    town.bodies[1].reach = (0..5).map(party).filter(|peer| *peer != knows).collect();
+    town.run(8_000);
+    assert!(town.bodies[copy].lease.keeps_out(CHAIN, 100));
+    assert!(town.is_refused(copy, knows, Refusal::Forked), "{:?}", town.bodies[copy].lease.restraints(town.now));
+}
+
+#[test]
+fn sequences_that_a_silent_peer_may_have_seen_used_are_old_until_it_is_heard_or_vouched_for() {
+    let mut town = Town::new(5, 3, 13);
+    for number in 0..5 {
+        town.bodies[number].lease.see(CHAIN, 100, [1; 32]);
+    }
+    town.bodies[3].sequences.insert(CHAIN.to_owned(), 41);
+    town.run(10_000);
+    for number in [3, 4] {
+        town.bodies[number].alive = false;
+    }
+    town.run(LEASE_MS + 1_000);
+    let disk = town.bodies[3].disk.clone();
+    let back = town.boot(party(3), disk);
+    town.bodies[back].lease.see(CHAIN, 100, [1; 32]);
+    town.run(5_000);
+    let lease = &town.bodies[back].lease;
+    assert!(lease.may_act(town.now));
+    assert_eq!(lease.keeps_out_of_sequences(CHAIN), 41, "its peers remember how far it was");
+    assert_eq!(lease.keeps_out_of_sequences("another chain"), 0);
+    let now = town.now;
+    assert!(town.bodies[back].lease.vouch(party(4), now).is_some());
+    assert_eq!(town.bodies[back].lease.keeps_out_of_sequences(CHAIN), 0, "nobody is left who could remember more");
 }
 
 #[test]
@@ -271,16 +349,24 @@ fn of_two_copies_with_one_live_memory_neither_goes_on() {
     let copy = town.copy_memory(1);
     town.run(LEASE_MS + 8_000);
     assert_eq!(town.acting(party(1)), Vec::<usize>::new(), "both are fenced");
-    assert!(
-        town.bodies[copy]
-            .lease
-            .restraints(town.now)
-            .iter()
-            .any(|why| { matches!(why, Restraint::Refused { reason: Refusal::Fenced, .. }) })
-    );
+    let peers = [0, 2, 3, 4];
+    let fenced = |town: &Town, number| peers.iter().any(|peer| town.is_refused(number, party(*peer), Refusal::Fenced));
+    assert!(fenced(&town, 1) && fenced(&town, copy), "both are told");
+    let alarmed: BTreeSet<usize> = town.alarms.iter().map(|(number, _)| *number).collect();
+    assert_eq!(alarmed, (0..5).chain([copy]).collect(), "both copies and every peer alarm: {:?}", town.alarms);
+
+    // A peer that is started anew has not forgotten it: that was written before it was said.
+    town.bodies[2].alive = false;
+    let disk = town.bodies[2].disk.clone();
+    let again = town.boot(party(2), disk);
+    assert!(town.bodies[again].lease.fenced().contains(&party(1)), "its disk remembers");
+    town.run(LEASE_MS + 8_000);
+    assert!(town.is_refused(1, party(2), Refusal::Fenced) && town.is_refused(copy, party(2), Refusal::Fenced));
+    assert_eq!(town.acting(party(1)), Vec::<usize>::new());
+
     // One of the two is ended, and an operator at each peer decides that the other is to live.
     town.bodies[copy].alive = false;
-    for number in [0, 2, 3, 4] {
+    for number in [0, again, 3, 4] {
         assert!(town.bodies[number].lease.unfence(party(1)));
     }
     town.run(8_000);
@@ -373,6 +459,7 @@ fn who_sees_another_block_than_a_quorum_of_peers_is_blind_until_it_sees_theirs()
     }
     town.run(10_000);
     assert!(town.bodies[2].lease.is_blind(CHAIN));
+    assert_eq!(town.alarmed("shows another block 7 than a quorum"), [2], "its operator is told, once");
     assert!((0..5).filter(|number| town.bodies[*number].lease.is_blind(CHAIN)).count() == 1);
     for number in 0..5 {
         town.bodies[number].lease.see(CHAIN, 8, [2; 32]);

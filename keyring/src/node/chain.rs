@@ -1,17 +1,13 @@
-//! Chains at work: sightings become jobs, decided answers become publications, and what the chain shows ends requests.
+//! Chains at work: admitted requests become decrees, and what the chain shows ends them.
 
-use std::collections::BTreeSet;
-
-use chain_client::{Height, LowWater, Request, RequestKind, Standing};
-use mpc_core::KeyId;
+use chain_client::{Height, Request, RequestKind, Standing};
 
 use super::{ChainNews, Event as NodeEvent, Level, Live, Node, Order};
-use crate::admission::{self, Job, Known, Sighting, Verdict};
+use crate::admission::Job;
 use crate::agreement::clock::Millis;
 use crate::agreement::{Decree, Record};
 use crate::decree::{DecreeId, Kind, Proposal, Value};
 use crate::request::{Event, RequestRecord, State};
-use crate::shelf;
 use crate::store::{Entry, Table};
 
 /// Lifetime assumed of a request that has no deadline.
@@ -52,7 +48,7 @@ impl Node {
             ChainNews::Seen(sighting) => self.seen(chain, *sighting),
             ChainNews::Unseen(decree) => {
                 if let Some(side) = self.chains.get_mut(chain) {
-                    side.examined.remove(&decree);
+                    side.examined.unseen(&decree);
                 }
             }
             ChainNews::Reading(decree, reading) => self.readings(chain, &decree, std::slice::from_ref(&reading), false),
@@ -99,100 +95,6 @@ impl Node {
             self.effects.orders.push(Order::ReadStanding(id, request));
         }
         self.tick();
-    }
-
-    /// The chain's list of open requests, compared with what is live here.
-    fn open_requests(&mut self, chain: &str, height: Height, requests: Vec<Request>, complete: bool) {
-        let Some(side) = self.chains.get_mut(chain) else { return };
-        let keyring = side.setup.keyring.clone();
-        let has_places = self.live.len() < self.live_max && self.live_on(chain) < self.places();
-        let mut listed = BTreeSet::new();
-        for request in requests.into_iter().filter(|request| !request.is_parent()) {
-            let decree = decree_of(chain, &keyring, &request);
-            listed.insert(decree.clone());
-            let Some(side) = self.chains.get_mut(chain) else { return };
-            let room = side.examined.len() < self.live_max && has_places;
-            let learning = self.live.get(&decree).is_some_and(|live| live.request.learning);
-            if !room || (self.live.contains_key(&decree) && !learning) || !side.examined.insert(decree.clone()) {
-                continue;
-            }
-            let absent_at = side.complete_at.filter(|seen| *seen < height);
-            self.effects.orders.push(Order::Examine { decree, request: Box::new(request), at: height, absent_at });
-        }
-        if complete {
-            let Some(side) = self.chains.get_mut(chain) else { return };
-            side.complete_at = side.complete_at.max(Some(height));
-            side.examined.retain(|decree| listed.contains(decree));
-            let gone: Vec<DecreeId> = self
-                .live
-                .iter()
-                .filter(|(id, live)| {
-                    id.chain == chain && !live.request.learning && live.request.seen < height && !listed.contains(*id)
-                })
-                .map(|(id, _)| id.clone())
-                .collect();
-            for id in gone {
-                let Some(request) = request_of(&id) else { continue };
-                self.effects.orders.push(Order::ReadStanding(id, request));
-            }
-        }
-    }
-
-    /// Remembers where the next scan may start, so that a restart does not read the chain's whole history.
-    fn scanned(&mut self, chain: &str, low_water: LowWater) {
-        let Some(side) = self.chains.get_mut(chain).filter(|side| side.low_water < low_water) else { return };
-        side.low_water = low_water;
-        let bytes = postcard::to_stdvec(&low_water).unwrap_or_default();
-        self.write([Entry::put(Table::Cursor, chain.as_bytes(), bytes)]);
-    }
-
-    /// A request as the own endpoint shows it (law 1): admitted, refused for good, or looked at again.
-    fn seen(&mut self, chain: &str, sighting: Sighting) {
-        let id = sighting.decree.clone();
-        let Some(side) = self.chains.get(chain) else { return };
-        if self.live.get(&id).is_some_and(|live| !live.request.learning) {
-            return;
-        }
-        let (reserved, seen) = (side.setup.reserved.clone(), side.height);
-        match self.stored_request(&id) {
-            Ok(Some(record)) if record.state.is_end() => return,
-            Ok(_) => {}
-            Err(error) => return self.memory_failed(Some(&id), &error),
-        }
-        let verdict = admission::judge(&sighting, &reserved, |key| self.known(key, &id));
-        let record = RequestRecord { load: Some(sighting.load), ..RequestRecord::new(seen) };
-        match verdict {
-            Verdict::Admitted(job) => self.admit(job, record),
-            Verdict::Group => {}
-            Verdict::Never(reason) => {
-                let note = reason.to_string();
-                self.note(Level::Info, Some(&id), format!("unanswerable: {note}"));
-                let record = RequestRecord { state: State::Unanswerable(reason), note, ..record };
-                self.write_ended(&id, &record);
-            }
-            Verdict::NotYet(key) => {
-                if let Some(side) = self.chains.get_mut(chain) {
-                    side.examined.remove(&id);
-                }
-                self.learn_owner(&sighting, key);
-            }
-        }
-    }
-
-    /// What this party knows of a key that the chain shows under a number.
-    fn known(&self, key: KeyId, asked_by: &DecreeId) -> Known {
-        match (shelf::read_record(&self.memory, key), shelf::binding(&self.memory, key)) {
-            (Ok(Some(record)), Ok(bound)) if !record.certificate.is_empty() => match bound {
-                Some(bound) if bound.chain == asked_by.chain && bound.keyring == asked_by.keyring => {
-                    Known::Bound(bound.request)
-                }
-                Some(_) => Known::BoundElsewhere,
-                None => Known::Unbound,
-            },
-            (Ok(None), _) => Known::Stranger,
-            // Uncertified, or the store failed: not this party's to judge now.
-            _ => Known::Unbound,
-        }
     }
 
     pub(super) fn admit(&mut self, job: Job, request: RequestRecord) {
@@ -243,19 +145,6 @@ impl Node {
             let now = self.now;
             self.on(now, NodeEvent::Packet(Box::new(packet)));
         }
-    }
-
-    /// The key is ours and this party has not learned whose it is: the decree of the key request knows.
-    fn learn_owner(&mut self, sighting: &Sighting, key: KeyId) {
-        let Some(chain_key) = &sighting.key else { return };
-        let id = DecreeId { kind: Kind::Key, request: chain_key.id, ..sighting.decree.clone() };
-        if self.live.contains_key(&id) || self.live.len() >= self.live_max || self.live_on(&id.chain) >= self.places() {
-            return;
-        }
-        self.note(Level::Warn, Some(&sighting.decree), format!("{key:?} is ours; asking whose it is"));
-        let task = admission::Task::Key { key_type: chain_key.key_type };
-        let job = Job { decree: id, created: sighting.created, deadline: None, task };
-        self.learn(job);
     }
 
     pub(super) fn learn(&mut self, job: Job) {
@@ -396,6 +285,7 @@ pub(super) const fn request_of(id: &DecreeId) -> Option<chain_client::RequestId>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission;
     use crate::committee::Committee;
     use crate::identity::NodeIdentity;
     use crate::lease::{Life, Process};

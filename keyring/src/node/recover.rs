@@ -9,6 +9,7 @@ use mpc_core::AuxInfo;
 
 use super::chain::BLOCK_MS_ASSUMED;
 use super::memory::Memory;
+use super::scan::Examined;
 use super::stock::Stock;
 use super::{ChainSide, ContractSide, EARLY_BYTES_PER_PEER, EARLY_PACKETS_PER_PEER, Effects, Node, Setup};
 use crate::agreement::Record;
@@ -55,7 +56,7 @@ impl Node {
                 height_at: now,
                 block_ms: BLOCK_MS_ASSUMED,
                 keyring: None,
-                examined: BTreeSet::new(),
+                examined: Examined::default(),
                 complete_at: None,
             };
             chains.insert(side.setup.chain.clone(), side);

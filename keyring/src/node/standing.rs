@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mpc_core::PartyIndex;
 use serde::de::DeserializeOwned;
 
-use super::{ChainSide, ContractSide, Level, Node, Order, RecoverError};
+use super::{ChainSide, ContractSide, Level, Live, Node, Order, RecoverError};
 use crate::admission::Job;
 use crate::agreement::clock::Millis;
 use crate::agreement::{Act as DecreeAct, Audience};
@@ -45,7 +45,17 @@ impl Node {
     /// Why this process does not act, or not on everything; empty when nothing restrains it.
     #[must_use]
     pub fn restraints(&self) -> Vec<Restraint> {
-        self.lease.restraints(self.now)
+        let mut restraints = self.lease.restraints(self.now);
+        let forgot = |live: &&Live| {
+            let (id, job) = (&live.job.decree, &live.job);
+            let is_old = self.lease.forgot(&id.chain).is_some_and(|known| job.created.0 <= known.height);
+            is_old && !live.request.learning && live.decree.decision().is_none()
+        };
+        let open = self.live.values().filter(forgot).count();
+        if open > 0 {
+            restraints.push(Restraint::Forgot { open });
+        }
+        restraints
     }
 
     /// Peers of which this party has seen two live copies.

@@ -236,6 +236,7 @@ fn what_restrains_the_process_is_named() {
     assert_eq!(of(Restraint::Unknown { unheard: vec![peer] }), ["waits_for_peer_or_vouch"]);
     assert_eq!(of(Restraint::Refused { by: peer, reason: crate::lease::Refusal::RolledBack }), ["refused_by_peer"]);
     assert_eq!(of(Restraint::KeepsOut { unheard: vec![peer] }), ["keeps_out"]);
+    assert_eq!(of(Restraint::Forgot { open: 1 }), ["forgot"]);
     assert_eq!(of(Restraint::Blind { chain: "zenrock".to_owned() }), ["blind"]);
     let restore = "8000-0000-0000-0001".to_owned();
     assert_eq!(of(Restraint::Consents { have: 1, need: 2, restore: restore.clone() }), ["restored"]);
