@@ -64,9 +64,15 @@ impl Scene {
         sequences
     }
 
-    /// As the chain itself counts.
     async fn account(&self, index: usize) -> chain_client::AccountFacts {
-        self.chain().account(party(index).address()).await.unwrap().value.unwrap()
+        self.customer.account(party(index).address()).await
+    }
+
+    /// Waits until both daemons would have a person look at this.
+    async fn both_tell(&self, what: &'static str) {
+        let told =
+            move |outbox: &keyring::outbox::Outbox| outbox.warnings().iter().any(|warning| warning.contains(what));
+        self.fleet.until(what, move |node| node.outbox(CHAIN).is_some_and(told)).await;
     }
 
     fn chain(&self) -> ZrChain {
@@ -140,15 +146,13 @@ async fn endpoints_that_lag_lie_lose_and_fork_cost_no_request_its_answer() {
         let asked = scene.ask(1).await;
         scene.all_are_answered_once(&asked, "stale sequences, other heights").await;
     }
+    scene.both_tell("that the account went back is denied").await;
 
     // It takes what it is given and tells nobody, and shows the sequence as spent: a false death.
     let swallow = Faults { swallow_broadcasts: Times::Always, ..Faults::default() };
     liar.set(Faults { sequences: Sequences::Ahead(1), ..swallow });
     let asked = scene.ask(1).await;
-    let told = |node: &Node| {
-        node.outbox(CHAIN).is_some_and(|outbox| outbox.warnings().iter().any(|warning| warning.contains("denied")))
-    };
-    scene.fleet.until("the operator is told of the contradiction", told).await;
+    scene.both_tell("is dead is denied").await;
     scene.all_are_answered_once(&asked, "a false death").await;
 
     // It follows another chain from here on.

@@ -6,7 +6,9 @@ use chain_client::proto::zrchain::treasury::{
     MsgNewKeyRequest, MsgNewKeyRequestResponse, MsgNewSignTransactionRequest, MsgNewSignTransactionRequestResponse,
     MsgNewSignatureRequest, MsgNewSignatureRequestResponse, WalletType,
 };
-use chain_client::{ChainId, Charge, Endpoint, PartyAccount, Request, RequestId, Seat, Settings, Status, ZrChain, tx};
+use chain_client::{
+    AccountFacts, ChainId, Charge, Endpoint, PartyAccount, Request, RequestId, Seat, Settings, Status, ZrChain, tx,
+};
 use prost::Name;
 
 use super::ground::{CHAIN, Ground};
@@ -33,7 +35,7 @@ impl Customer {
 
     /// Sends messages as one transaction each, one behind the other, and waits for all.
     async fn send<M: Name, R: Name + Default>(&self, messages: Vec<M>, gas_limit: u64) -> Vec<R> {
-        let facts = self.chain.account(self.account.address()).await.unwrap().value.unwrap();
+        let facts = self.account(self.account.address()).await;
         let charge = Charge { gas_limit, fee_urock: 1_000_000 };
         let mut hashes = Vec::new();
         for (sequence, message) in (facts.sequence..).zip(&messages) {
@@ -96,6 +98,11 @@ impl Customer {
         let made: Vec<MsgNewSignTransactionRequestResponse> = self.send(vec![message], 700_000).await;
         let parent = made[0].signature_request_id;
         (parent..=parent + 2).map(RequestId::signature).collect()
+    }
+
+    /// An account as the chain itself counts.
+    pub(crate) async fn account(&self, address: &str) -> AccountFacts {
+        self.chain.account(address).await.unwrap().value.unwrap()
     }
 
     pub(crate) async fn look(&self, id: RequestId) -> Request {
