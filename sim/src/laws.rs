@@ -1,6 +1,8 @@
 //! What must hold after every event, judged from outside the nodes: from what is on their disks, what they send, and what
 //! the chain shows. Each law has one name, which a violation carries.
 
+mod health;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,13 +16,15 @@ use keyring::admission::suite_of;
 use keyring::agreement::Record;
 use keyring::decree::{Ballot, DecreeId, Kind};
 use keyring::message::{Content, Share, Statement};
-use keyring::node::{Priority, RunOrder};
+use keyring::node::{Node, Priority, RunOrder};
+use keyring::readiness::Readiness;
 use keyring::shelf::KeyRecord;
 use keyring::stock::StockWord;
 use keyring::store::{Entry, MemoryStore, Store, Table};
 use mpc_core::{KeyId, PartyIndex, SessionId};
 use prost::{Message as _, Name as _};
 
+use self::health::Health;
 use crate::ledger::Ledger;
 use crate::process::Process;
 use crate::town::Town;
@@ -65,6 +69,7 @@ pub(crate) struct Laws {
     rejected: BTreeSet<RequestId>,
     /// The virtual second, and ticks of each party in it.
     ticks: (u64, BTreeMap<PartyIndex, u32>),
+    health: Health,
 }
 
 /// What a party ever said about one decree.
@@ -87,8 +92,6 @@ impl Words {
     }
 }
 
-/// Account sequences that one party may have in flight.
-const SEQUENCES_MAX: usize = 16;
 /// Ticks of one party in one second, above which it spins.
 const TICKS_MAX: u32 = 200;
 
@@ -114,6 +117,7 @@ impl Laws {
             signing: BTreeSet::new(),
             rejected: BTreeSet::new(),
             ticks: (0, BTreeMap::new()),
+            health: Health::default(),
         }
     }
 
@@ -154,6 +158,9 @@ impl Laws {
             let about = certificate.accepts.first().and_then(|accept| accept.about_decree());
             let Some((decree, ..)) = about else { continue };
             let decree = decree.clone();
+            if !self.decided.contains_key(&decree) {
+                self.health.moved(self.now);
+            }
             let first = self.decided.entry(decree.clone()).or_insert_with(|| certificate.answer.clone()).clone();
             if first != certificate.answer {
                 self.broken("one_answer_per_request", format!("{party}: {decree} is decided twice, differently"));
@@ -170,6 +177,7 @@ impl Laws {
     /// A process has ended: what it had not written is gone.
     pub(crate) fn ended(&mut self, party: PartyIndex) {
         self.unwritten.remove(&party);
+        self.health.ended(party);
     }
 
     /// A disk was set back, or came back from a backup.
@@ -260,16 +268,37 @@ impl Laws {
         }
     }
 
-    /// A node that does not act says why (law 10), and all it holds keeps its bounds (law 8).
-    pub(crate) fn honest_state(&mut self, node: &keyring::node::Node, live_max: usize) {
-        let party = node.me();
-        if !node.may_act() && node.restraints().is_empty() {
-            self.broken("no_false_health", format!("{party} does not act and gives no reason"));
+    /// A party has taken in something of a peer, whatever it is about.
+    pub(crate) fn heard(&mut self, by: PartyIndex, from: PartyIndex) {
+        self.health.heard(by, from, self.now);
+    }
+
+    /// Something goes wrong now.
+    pub(crate) const fn disturbed(&mut self) {
+        self.health.moved(self.now);
+    }
+
+    /// A node is as it should be, by what it holds and by what it says of itself (laws 8 and 10). What a liar counts or
+    /// says of itself binds nobody.
+    pub(crate) fn healthy(&mut self, node: &Node, says: impl Fn(PartyIndex) -> Option<Readiness>, live_max: usize) {
+        if self.dishonest.contains(&node.me()) {
+            return;
         }
-        let in_flight = node.outbox(crate::town::CHAIN).map_or(0, |outbox| outbox.slots().count());
-        if node.live().count() > live_max || in_flight > SEQUENCES_MAX {
-            self.broken("within_bounds", format!("{party}: {} live, {in_flight} in flight", node.live().count()));
+        let sizes = (live_max, self.town.threshold.of());
+        let honest = |party: PartyIndex| if self.dishonest.contains(&party) { None } else { says(party) };
+        if let Some((law, text)) = self.health.look(node, honest, sizes, self.now) {
+            self.broken(law, text);
         }
+    }
+
+    /// The highest account sequence under which a party ever sent anything.
+    pub(crate) fn sent_by(&self, party: PartyIndex) -> Option<u64> {
+        self.sent.get(&party).copied()
+    }
+
+    /// Most packets that any honest party ever kept of one peer.
+    pub(crate) const fn early_most(&self) -> usize {
+        self.health.early_most
     }
 
     fn counted(&mut self, party: PartyIndex, store: &MemoryStore, name: &[u8], counter: u64) {
@@ -424,6 +453,7 @@ impl Laws {
             .collect();
         for request in closed {
             self.rejected.insert(request.id);
+            self.health.moved(self.now);
             if let Standing::Rejected { reason, .. } = ledger.standing(request.id, outcome.height)
                 && !reason.contains("timed out")
             {

@@ -32,11 +32,13 @@ pub enum Lie {
     WrongProofs,
     /// Proposes in ballots that belong to others, or without promises.
     ProposesOutOfTurn,
+    /// Speaks without end of requests that nobody has seen.
+    Floods,
 }
 
 impl Lie {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
+    /// What seeds draw: all but the flood, which costs a world more events than all else in it.
+    pub const DRAWN: [Self; 10] = [
         Self::Equivocates,
         Self::BadPartials,
         Self::JoinsForNothing,
@@ -66,6 +68,8 @@ pub(crate) struct Liar {
 }
 
 const HEARD_MAX: usize = 64;
+/// Packets of a flood beside each true one.
+const FLOOD: u64 = 300;
 
 impl Liar {
     pub(crate) const fn new(lie: Lie, threshold: Threshold) -> Self {
@@ -181,6 +185,18 @@ impl Liar {
                 let leader = if rng.gen_bool(0.5) { peer } else { ballot.leader };
                 let stolen = Ballot { attempt: ballot.attempt + rng.gen_range(0..2), leader };
                 to.iter().map(|peer| say(*peer, stolen, Statement::Propose(proposal.clone()))).collect()
+            }
+            Lie::Floods => {
+                let strange = |decree: &DecreeId, ahead| DecreeId { request: decree.request + ahead, ..decree.clone() };
+                let first = rng.gen_range(1_000..1_000_000);
+                (first..first + FLOOD)
+                    .map(|ahead| {
+                        let decree = strange(decree, ahead);
+                        let content = Content::Decree { decree, ballot, statement: statement.clone() };
+                        let packet = Packet { envelope: sign(content), attachment: Attachment::default() };
+                        Said::Packet(peer, Box::new(packet))
+                    })
+                    .collect()
             }
             _ => Vec::new(),
         }

@@ -66,6 +66,14 @@ enum Planted {
     ActsBeforeAllAnswered,
     #[cfg(feature = "planted")]
     FixedClocks,
+    #[cfg(feature = "planted")]
+    RestoredVotes,
+    #[cfg(feature = "planted")]
+    CountsTheSilent,
+    #[cfg(feature = "planted")]
+    NamesNoReason,
+    #[cfg(feature = "planted")]
+    TakesEverythingIn,
     SpeakBeforeWrite,
     BurnAfterSend,
     MixedHeights,
@@ -90,6 +98,14 @@ impl Planted {
             Self::ActsBeforeAllAnswered => plan.plant = Some(sim::Plant::ActsBeforeAllAnswered),
             #[cfg(feature = "planted")]
             Self::FixedClocks => plan.plant = Some(sim::Plant::FixedClocks),
+            #[cfg(feature = "planted")]
+            Self::RestoredVotes => plan.plant = Some(sim::Plant::RestoredVotes),
+            #[cfg(feature = "planted")]
+            Self::CountsTheSilent => plan.plant = Some(sim::Plant::CountsTheSilent),
+            #[cfg(feature = "planted")]
+            Self::NamesNoReason => plan.plant = Some(sim::Plant::NamesNoReason),
+            #[cfg(feature = "planted")]
+            Self::TakesEverythingIn => plan.plant = Some(sim::Plant::TakesEverythingIn),
             Self::SpeakBeforeWrite => plan.shell_plant = Some(ShellPlant::SpeakBeforeWrite),
             Self::BurnAfterSend => plan.shell_plant = Some(ShellPlant::BurnAfterSend),
             Self::MixedHeights => plan.shell_plant = Some(ShellPlant::MixedHeights),

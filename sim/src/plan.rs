@@ -69,6 +69,8 @@ pub enum Fault {
     Lag(PartyIndex, u64),
     /// The party's second endpoint lies about the account's sequence, or ceases to.
     Lie(PartyIndex, Option<EndpointLie>),
+    /// What the party is shown of the chain is another branch: the same requests in other blocks; or it is the chain again.
+    Fork(PartyIndex, bool),
     /// Frames behave like this from now on.
     Weather(Weather),
     /// Reads and broadcasts fail like this from now on.
@@ -148,6 +150,8 @@ pub struct Plan {
     pub keys_per_lane: usize,
     /// Runs that a party computes at a time.
     pub slots: usize,
+    /// Open requests that a party works on at a time.
+    pub live_max: usize,
     /// Shortest and longest computation of one round.
     pub compute_ms: (u64, u64),
     /// Milliseconds between blocks.
@@ -184,6 +188,7 @@ impl Plan {
             from_scratch: false,
             keys_per_lane: 1,
             slots: 1,
+            live_max: 256,
             compute_ms: (1, 20),
             block_ms: 1_000,
             weather: Weather::CALM,
@@ -245,6 +250,10 @@ impl Plan {
         }
         plan.draw_liars(&mut rng);
         plan.draw_faults(&mut rng);
+        if rng.gen_ratio(1, 4) {
+            // Requests wait in the chain's own list.
+            plan.live_max = 2;
+        }
         plan
     }
 
@@ -280,7 +289,7 @@ impl Plan {
         let tolerated = (2 * quorum).saturating_sub(self.of + 1);
         if tolerated > 0 && self.of > 2 && rng.gen_ratio(2, 3) {
             let liar = PartyIndex::new(rng.gen_range(0..self.of));
-            let lie = Lie::ALL[rng.gen_range(0..Lie::ALL.len())];
+            let lie = Lie::DRAWN[rng.gen_range(0..Lie::DRAWN.len())];
             if lie == Lie::WrongProofs && self.of <= 4 {
                 self.begin_from_scratch();
             }

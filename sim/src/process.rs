@@ -39,6 +39,8 @@ pub(crate) struct Process {
     pub(crate) lag: u64,
     /// What that endpoint lies about the account's sequence.
     pub(crate) lie: Option<EndpointLie>,
+    /// Whether its endpoints follow another branch of the chain.
+    pub(crate) forked: bool,
     /// Everything it computes takes so many times longer.
     pub(crate) slowness: u64,
     /// Requests that its own endpoint has shown it, ever.
@@ -69,6 +71,7 @@ impl Process {
             sees: 0,
             lag: 0,
             lie: None,
+            forked: false,
             slowness: 1,
             shown: BTreeSet::new(),
             frames_left: None,

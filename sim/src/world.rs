@@ -6,11 +6,13 @@
 //! | `world/chain.rs` | blocks, what endpoints show, reads, broadcasts, users |
 //! | `world/user.rs` | the hand of a test: what users and the chain itself ask, and what became of it |
 //! | `world/faults.rs` | crashes, restarts, links, everything from the plan |
+//! | `world/health.rs` | what a node says of itself, by the daemon's own judgement |
 //!
 //! Everything follows from the plan. The laws are judged after every event.
 
 mod chain;
 mod faults;
+mod health;
 mod shell;
 mod user;
 
@@ -85,7 +87,7 @@ pub struct World {
     endpoints: Endpoints,
     halted: bool,
     healed: bool,
-    /// A disk was set back: whoever sees it must say so.
+    /// A disk was set back, or a party is shown another chain: whoever sees it must say so.
     alarms_expected: bool,
     /// Next sequence of users' accounts, as far as sent.
     sent: BTreeMap<String, u64>,

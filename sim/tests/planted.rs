@@ -230,6 +230,60 @@ fn fixed_attempt_clocks_are_found() {
     assert!(decided(Some(Plant::FixedClocks)) < 6, "fixed clocks are not found");
 }
 
+/// Nobody hears one of five any more, though its link stands.
+#[test]
+fn a_silent_peer_that_counts_as_here_is_found() {
+    let schedule: Schedule = |seed, plant| {
+        let mut world = World::planned(Plan { plant, ..Plan::calm(seed, 3, 5) });
+        let silent = world.turns(ECDSA_KEY)[1];
+        let _ = world.run_until(5_000, |_| false);
+        world.hold(move |to, packet| packet.envelope.from == silent || to == silent);
+        let _ = world.run_until(30_000, |_| false);
+        world.outcome()
+    };
+    is_found(schedule, Plant::CountsTheSilent, "no_false_health");
+}
+
+/// Two of five live; somebody asks.
+#[test]
+fn a_node_that_names_no_reason_is_found() {
+    let schedule: Schedule = |seed, plant| {
+        let mut world = World::planned(Plan { plant, ..Plan::calm(seed, 3, 5).healing_at(600_000) });
+        let turns = world.turns(ECDSA_KEY);
+        let _ = world.run_until(2_500, |_| false);
+        turns[2..].iter().for_each(|dead| world.strike(Fault::Crash(*dead, 600_000)));
+        let _ = world.run_until(60_000, |_| false);
+        world.outcome()
+    };
+    is_found(schedule, Plant::NamesNoReason, "no_false_health");
+}
+
+/// The same, while the node goes on acting: a quorum lives, and the shelf is used up.
+#[test]
+fn a_node_that_does_not_get_on_and_names_no_cause_is_found() {
+    let schedule: Schedule = |seed, plant| {
+        let plan = Plan { plant, ..Plan::calm(seed, 3, 5) };
+        let plan = (0..9).fold(plan, |plan, _| plan.wish(4_000, Wish::Key(KeyType::EddsaEd25519)));
+        let mut world = World::planned(plan.healing_at(600_000));
+        let dead = world.turns(ECDSA_KEY)[4];
+        let _ = world.run_until(2_500, |_| false);
+        world.strike(Fault::Crash(dead, 600_000));
+        let _ = world.run_until(90_000, |_| false);
+        world.outcome()
+    };
+    is_found(schedule, Plant::NamesNoReason, "no_false_health");
+}
+
+#[test]
+fn a_node_that_takes_everything_in_is_found() {
+    let schedule: Schedule = |seed, plant| {
+        let plan = Plan { plant, live_max: 4, ..Plan::calm(seed, 2, 3) };
+        let plan = (0..12).fold(plan, |plan, _| plan.wish(1_000, Wish::Sign(KeyType::EddsaEd25519)));
+        World::planned(plan.healing_at(5_000)).finish()
+    };
+    is_found(schedule, Plant::TakesEverythingIn, "within_bounds");
+}
+
 fn in_the_shell(plant: ShellPlant, law: &str) {
     let found: BTreeSet<u64> = (0..6)
         .filter(|seed| {

@@ -57,7 +57,11 @@ impl World {
         }
         let balance = self.ledger.chain.balance(self.town.account(party).address());
         self.tell(party, ChainNews::Balance(balance));
-        self.tell(party, ChainNews::Head { height: Height(height), hash: self.ledger.hash(height) });
+        let mut hash = self.ledger.hash(height);
+        if self.process(party).forked {
+            hash[0] ^= 0xFF;
+        }
+        self.tell(party, ChainNews::Head { height: Height(height), hash });
         if self.happens(self.endpoints.read_lost) {
             return;
         }

@@ -14,14 +14,13 @@ use super::{Happening, World};
 use crate::plan::{Endpoints, Fault};
 use crate::town::{CHAIN, RESERVED};
 
-/// Open requests that a node works on at a time.
-pub(super) const LIVE_MAX: usize = 256;
 /// How long a process that nobody restarts in the plan stays down.
 const DOWN_MS: u64 = 2_000;
 
 impl World {
     /// A process begins with what its disk remembers.
     pub(super) fn start(&mut self, party: PartyIndex) {
+        self.laws.disturbed();
         let boot = match self.process(party).store.raise_boot() {
             Ok(boot) => boot,
             Err(error) => return self.laws.broken("it_remembers", format!("{party}: {error}")),
@@ -37,7 +36,7 @@ impl World {
             process,
             committee: self.town.committee.clone(),
             keys_per_lane: [Suite::Secp256k1, Suite::Ed25519].map(|suite| (suite, self.plan.keys_per_lane)).into(),
-            live_max: LIVE_MAX,
+            live_max: self.plan.live_max,
             slots: self.plan.slots,
             contracts: Vec::new(),
             destinations: BTreeMap::new(),
@@ -75,6 +74,7 @@ impl World {
             return;
         }
         self.totals.crashes += 1;
+        self.laws.disturbed();
         self.laws.ended(party);
         self.note(|| format!("{party} dies {how}"));
         let down = self.process(party).down_ms.unwrap_or(DOWN_MS);
@@ -117,6 +117,7 @@ impl World {
 
     pub(super) fn fault(&mut self, fault: Fault) {
         self.note(|| format!("fault: {fault:?}"));
+        self.laws.disturbed();
         match fault {
             Fault::Crash(party, down_ms) => {
                 self.process_mut(party).down_ms = Some(down_ms);
@@ -184,6 +185,10 @@ impl World {
             Fault::Slow(party, factor) => self.process_mut(party).slowness = factor.max(1),
             Fault::Lag(party, blocks) => self.process_mut(party).lag = blocks,
             Fault::Lie(party, lie) => self.process_mut(party).lie = lie,
+            Fault::Fork(party, forked) => {
+                self.alarms_expected = true;
+                self.process_mut(party).forked = forked;
+            }
             Fault::Weather(weather) => self.network.weather = weather,
             Fault::Endpoints(endpoints) => self.endpoints = endpoints,
         }
@@ -205,6 +210,7 @@ impl World {
     /// From now on nothing goes wrong: everybody lives, all links stand, endpoints answer.
     pub(super) fn heal(&mut self) {
         self.note(|| "the world heals".to_owned());
+        self.laws.disturbed();
         self.healed = true;
         self.halted = false;
         self.endpoints = Endpoints::default();
@@ -213,6 +219,7 @@ impl World {
         for party in self.town.threshold.parties().collect::<Vec<_>>() {
             let process = self.process_mut(party);
             (process.slowness, process.lag, process.lie, process.frames_left) = (1, 0, None, None);
+            process.forked = false;
             process.store.crash_at(CrashPoint::Before(u64::MAX));
             if process.node.is_none() && !self.plan.absent.contains(&party) && self.restarts_due.insert(party) {
                 self.after(1, Happening::Restart(party));

@@ -31,6 +31,10 @@ impl World {
     pub(super) fn deliver(&mut self, party: PartyIndex, event: Event) {
         let now = self.now;
         self.note_event(party, &event);
+        let speaker = match &event {
+            Event::Packet(packet) if packet.envelope.from != party => Some(packet.envelope.from),
+            _ => None,
+        };
         let said = match &event {
             Event::Packet(packet) if packet.envelope.from != party => {
                 let about = packet.envelope.about_decree();
@@ -47,6 +51,9 @@ impl World {
         let is_heard = strangers(node) == before;
         if let Some((from, said)) = said.filter(|_| is_heard) {
             self.laws.took_in(party, from, said);
+        }
+        if let Some(from) = speaker.filter(|_| is_heard) {
+            self.laws.heard(party, from);
         }
         self.settle(party);
     }
@@ -154,7 +161,7 @@ impl World {
             }
         };
         if let Some(mut liar) = self.liars.remove(&party) {
-            let said = if self.healed && self.now > self.plan.heals_at + 5_000 {
+            let said = if self.lies_are_over() {
                 peers.iter().map(|peer| Said::Packet(*peer, Box::new(packet.clone()))).collect()
             } else {
                 liar.twist(&packet, &peers, &mut self.rng, &sign)
@@ -336,9 +343,7 @@ impl World {
         if process.incarnation == incarnation && process.alarm_at <= self.now {
             self.process_mut(party).alarm_at = u64::MAX;
             self.laws.ticks(party);
-            if let Some(node) = self.processes[usize::from(party.get())].node.as_ref() {
-                self.laws.honest_state(node, super::faults::LIVE_MAX);
-            }
+            self.judge_health(party);
             self.deliver(party, Event::Tick);
         }
     }

@@ -225,6 +225,24 @@ impl World {
         self.process(party).node.as_ref().is_some_and(keyring::node::Node::may_act)
     }
 
+    /// The highest account sequence under which a party ever sent anything.
+    #[must_use]
+    pub fn sent_by(&self, party: PartyIndex) -> Option<u64> {
+        self.laws.sent_by(party)
+    }
+
+    /// Most packets that any honest party ever kept of one peer about requests that it does not see.
+    #[must_use]
+    pub const fn early_most(&self) -> usize {
+        self.laws.early_most()
+    }
+
+    /// An account's address.
+    #[must_use]
+    pub fn address(&self, party: PartyIndex) -> String {
+        self.town.account(party).address().to_owned()
+    }
+
     /// Signing runs that were begun anywhere, each counted once.
     #[must_use]
     pub fn signing_runs(&self) -> usize {
