@@ -11,49 +11,20 @@ mod crew;
 mod customer;
 #[path = "support/ground.rs"]
 mod ground;
+#[path = "support/operator.rs"]
+mod operator;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::time::Duration;
 
-use crew::{Crew, program};
+use crew::Crew;
 use customer::Customer;
 use ground::Terms;
 use keyring::admin::proto::StatusReply;
+use operator::{fails, keyringd, says, succeeds, wait};
 
 const LOST: usize = 2;
-
-/// One command of a party's operator.
-fn keyringd(crew: &Crew, party: usize, arguments: &[&str]) -> Output {
-    let config = crew.party_folder(party).join("keyringd.toml");
-    Command::new(program()).args(arguments).arg("--config").arg(config).output().unwrap()
-}
-
-fn succeeds(output: &Output) -> String {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn fails(output: &Output, code: i32, words: &str) {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{errors}");
-    assert!(errors.contains(words), "{errors}");
-}
-
-fn says(status: &StatusReply, name: &str) -> bool {
-    status.not_ready.iter().chain(&status.degraded).any(|reason| reason.name == name)
-}
-
-async fn wait(what: &str, mut is: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !is().await {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    assert!(tokio::time::timeout(Duration::from_secs(120), waiting).await.is_ok(), "never: {what}");
-}
 
 /// A backup of the running node, which nobody else can read and which takes no other's place.
 fn back_up(crew: &Crew) -> PathBuf {

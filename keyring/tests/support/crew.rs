@@ -147,16 +147,22 @@ impl Crew {
         admin.why(WhyRequest { name: name.to_owned() }).await.ok()?.into_inner().request
     }
 
-    /// Everything that a party tells a monitor.
-    pub(crate) fn metrics(&self, party: usize) -> String {
+    /// What a party answers a monitor over HTTP, head and body; `None` while it does not answer.
+    pub(crate) fn get(&self, party: usize, path: &str) -> Option<String> {
         use std::io::{Read as _, Write as _};
         let config = std::fs::read_to_string(self.party_folder(party).join("keyringd.toml")).unwrap();
         let address = config.split("[monitoring]\nlisten = \"").nth(1).unwrap().split('"').next().unwrap();
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut stream = std::net::TcpStream::connect(address).ok()?;
+        let question = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(question.as_bytes()).ok()?;
         let mut told = Vec::new();
-        stream.read_to_end(&mut told).unwrap();
-        String::from_utf8_lossy(&told).into_owned()
+        stream.read_to_end(&mut told).ok()?;
+        Some(String::from_utf8_lossy(&told).into_owned())
+    }
+
+    /// Everything that a party tells a monitor.
+    pub(crate) fn metrics(&self, party: usize) -> String {
+        self.get(party, "/metrics").expect("it answers")
     }
 
     /// Seconds of computing that a party has used since it began.
