@@ -233,10 +233,10 @@ impl Lease {
         self.grants.knows(party, instance)
     }
 
-    /// Whether a peer and this process know each other.
+    /// Whether a peer and this process know each other, and the peer may act.
     #[must_use]
     pub fn is_mutual(&self, peer: PartyIndex, now: Millis) -> bool {
-        let is_heard = self.held.is_fresh(peer, now) && self.grants.is_alive(peer, now);
+        let is_heard = self.held.is_fresh(peer, now) && self.grants.is_alive(peer, now) && self.grants.acts(peer);
         self.linked.contains(&peer) && (is_heard || planted::is(Plant::CountsTheSilent))
     }
 
@@ -305,7 +305,7 @@ impl Lease {
     pub fn tick(&mut self, sequences: &BTreeMap<String, u64>, now: Millis) -> Vec<Act> {
         let mut acts = self.say_due(None, sequences, now);
         acts.extend(self.tell_blindness());
-        if !self.has_left && !self.draws && self.held.needs_nonce(&self.linked, now) {
+        if !self.has_left && !self.draws && self.held.needs_nonce(&self.linked, self.may_act(now), now) {
             self.draws = true;
             acts.push(Act::Draw);
         }
@@ -339,11 +339,12 @@ impl Lease {
         if self.has_left {
             return Vec::new();
         }
-        let due = self.held.due(&self.linked, nonce, now);
+        let acts = self.may_act(now);
+        let due = self.held.due(&self.linked, nonce, acts, now);
         let say = |(peer, due)| match due {
             Due::Hello(nonce) => Act::Say(peer, self.own_hello(nonce, None)),
-            Due::Renew(token, nonce) => {
-                Act::Say(peer, LeaseWord::Renew { token, nonce, sights: self.own_sights(sequences) })
+            Due::Renew(token, nonce, acts) => {
+                Act::Say(peer, LeaseWord::Renew { token, nonce, sights: self.own_sights(sequences), acts })
             }
         };
         due.into_iter().map(say).collect()
@@ -401,8 +402,8 @@ impl Lease {
                 }
                 Vec::new()
             }
-            LeaseWord::Renew { token, nonce, sights } => {
-                let said = self.grants.renew(heard, *token, *nonce, sights, now);
+            LeaseWord::Renew { token, nonce, sights, acts } => {
+                let said = self.grants.renew(heard, *token, *nonce, (sights, *acts), now);
                 if matches!(said, Ok(Said::Word(LeaseWord::Renewed { .. }))) {
                     self.sights.told(from, sights, self.quorum);
                 }
@@ -576,10 +577,11 @@ impl Lease {
         true
     }
 
-    /// Whether nothing was heard of a peer for one lease, so that it may be declared dead.
+    /// Whether nothing was heard of a peer for one lease, so that it may be declared dead. In its first lease a process has
+    /// listened to nobody for that long.
     #[must_use]
     pub fn is_silent(&self, peer: PartyIndex, now: Millis) -> bool {
-        peer != self.me && !self.held.is_fresh(peer, now) && !self.grants.is_alive(peer, now)
+        peer != self.me && !self.held.is_fresh(peer, now) && !self.grants.was_heard(peer, now)
     }
 
     /// An operator has decided which copy of a peer is to live, or that the process that asks runs from the disk that was

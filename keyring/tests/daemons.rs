@@ -84,6 +84,7 @@ async fn of_five_one_may_stop_below_three_nothing_happens_and_work_resumes_when_
     fleet.start_party(4).await;
     fleet.until("leases", Node::may_act).await;
     let silent = PartyIndex::new(1);
+    fleet.until("a lease has passed", move |node| node.would(silent, Word::Vouch).is_ok()).await;
     for party in [3, 4] {
         let restraints = fleet.look(party, Node::restraints).await;
         assert_eq!(restraints, [Restraint::KeepsOut { unheard: vec![silent] }]);

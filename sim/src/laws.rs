@@ -182,6 +182,9 @@ impl Laws {
 
     /// A disk was set back, or came back from a backup.
     pub(crate) fn forgets(&mut self, party: PartyIndex) {
+        // Of a run only frames may have left, which name no place in the journal. It may begin again; that a second partial
+        // of it leaves is a break all the same.
+        self.entered.retain(|(by, _)| *by != party);
         for (about, words) in self.words.iter_mut().filter(|((by, _), _)| *by == party) {
             *words = self.heard.get(about).cloned().unwrap_or_default();
         }
@@ -271,6 +274,18 @@ impl Laws {
     /// A party has taken in something of a peer, whatever it is about.
     pub(crate) fn heard(&mut self, by: PartyIndex, from: PartyIndex) {
         self.health.heard(by, from, self.now);
+    }
+
+    /// How long a question and its answer travel at most.
+    pub(crate) const fn round_trip(&mut self, ms: u64) {
+        self.health.round_trip = ms;
+    }
+
+    /// Whether a living party may act. What a liar says of itself nobody can know better.
+    pub(crate) fn acts(&mut self, party: PartyIndex, acts: bool) {
+        if !self.dishonest.contains(&party) {
+            self.health.acts(party, acts, self.now);
+        }
     }
 
     /// Something goes wrong now.

@@ -69,7 +69,7 @@ pub(crate) struct Liar {
 
 const HEARD_MAX: usize = 64;
 /// Packets of a flood beside each true one.
-const FLOOD: u64 = 300;
+const FLOOD: u64 = 600;
 
 impl Liar {
     pub(crate) const fn new(lie: Lie, threshold: Threshold) -> Self {

@@ -17,6 +17,9 @@ pub(crate) enum Lane {
     Run(SessionId),
 }
 
+/// Longest time that a slow frame takes more.
+const SLOW_MS_MAX: u64 = 2_000;
+
 /// How the network behaves. Chances are in thousandths.
 #[derive(Clone, Copy, Debug)]
 pub struct Weather {
@@ -35,6 +38,11 @@ pub struct Weather {
 impl Weather {
     /// Five to thirty milliseconds, nothing lost.
     pub const CALM: Self = Self { latency_ms_min: 5, latency_ms_max: 30, slow: 0, twice: 0, lost: 0 };
+
+    /// Longest way of a frame that arrives.
+    pub(crate) const fn way_ms_max(&self) -> u64 {
+        self.latency_ms_max + if self.slow > 0 { SLOW_MS_MAX } else { 0 }
+    }
 }
 
 /// All links.
@@ -109,7 +117,7 @@ impl Network {
         let copies = if happens(rng, weather.twice) { 2 } else { 1 };
         (0..copies)
             .map(|_| {
-                let extra = if happens(rng, weather.slow) { rng.gen_range(0..2_000) } else { 0 };
+                let extra = if happens(rng, weather.slow) { rng.gen_range(0..SLOW_MS_MAX) } else { 0 };
                 rng.gen_range(weather.latency_ms_min..=weather.latency_ms_max) + extra
             })
             .collect()

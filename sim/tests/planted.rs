@@ -244,6 +244,22 @@ fn a_silent_peer_that_counts_as_here_is_found() {
     is_found(schedule, Plant::CountsTheSilent, "no_false_health");
 }
 
+/// Of three, one is dead and one came back: it waits for a vouch, which nobody gives.
+#[test]
+fn a_peer_that_may_not_act_and_counts_as_here_is_found() {
+    let schedule: Schedule = |seed, plant| {
+        let mut world = World::planned(Plan { plant, ..Plan::calm(seed, 2, 3).healing_at(600_000) });
+        let turns = world.turns(ECDSA_KEY);
+        let _ = world.run_until(5_000, |_| false);
+        world.strike(Fault::Crash(turns[1], 3_000));
+        world.strike(Fault::Crash(turns[2], 600_000));
+        let _ = world.run_until(60_000, |_| false);
+        assert!(!world.may_act(turns[1]));
+        world.outcome()
+    };
+    is_found(schedule, Plant::CountsTheSilent, "no_false_health");
+}
+
 /// Two of five live; somebody asks.
 #[test]
 fn a_node_that_names_no_reason_is_found() {

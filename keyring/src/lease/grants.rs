@@ -60,6 +60,8 @@ struct Session {
     last: Option<Answered>,
     /// Where the journal stood at the last hello or renewal.
     position: u64,
+    /// Whether its last renewal said that it may act.
+    acts: bool,
 }
 
 /// A process that asked while another one was or may have been alive.
@@ -125,6 +127,17 @@ impl Grants {
     /// Whether a process is known as that peer and was heard within one lease.
     pub(super) fn is_alive(&self, party: PartyIndex, now: Millis) -> bool {
         self.peers.get(&party).is_some_and(|peer| peer.session.is_some() && now < peer.heard_at + LEASE_MS)
+    }
+
+    /// Whether anything was heard of that peer within one lease. Right after a start everybody counts as heard who was
+    /// alive when this party last ran.
+    pub(super) fn was_heard(&self, party: PartyIndex, now: Millis) -> bool {
+        self.peers.get(&party).is_some_and(|peer| peer.memory.is_some() && now < peer.heard_at + LEASE_MS)
+    }
+
+    /// Whether the process that is known as that peer has said that it may act.
+    pub(super) fn acts(&self, party: PartyIndex) -> bool {
+        self.peers.get(&party).and_then(|peer| peer.session).is_some_and(|session| session.acts)
     }
 
     pub(super) fn is_fenced(&self, party: PartyIndex) -> bool {
@@ -255,7 +268,7 @@ impl Grants {
         heard: &Heard,
         token: u64,
         nonce: u64,
-        sights: &[Sight],
+        (sights, acts): (&[Sight], bool),
         now: Millis,
     ) -> Result<Said, Refusal> {
         let next = self.next_token();
@@ -285,6 +298,11 @@ impl Grants {
             return Err(Refusal::RolledBack);
         }
         session.position = heard.journal.position;
+        if heard.journal.position > memory.journal.position {
+            memory.journal = heard.journal;
+            self.is_dirty = true;
+        }
+        session.acts = acts;
         session.last = Some(Answered { token, nonce });
         session.token = next;
         peer.heard_at = now;
@@ -365,7 +383,7 @@ fn grant(
 ) -> Said {
     let (before, nonce) = (peer.memory.take().unwrap_or_default(), hello.nonce);
     peer.memory = Some(PeerMemory { process, journal, has_left: false, restore: hello.restore, ..before });
-    peer.session = Some(Session { hello: nonce, token, last: None, position: journal.position });
+    peer.session = Some(Session { hello: nonce, token, last: None, position: journal.position, acts: false });
     peer.heard_at = now;
     peer.newcomer = None;
     peer.asks = None;

@@ -17,6 +17,8 @@ struct Grant {
     /// What was asked and not answered yet: nonce, and when it was said first and last.
     asked: Option<Asked>,
     refused: Option<Refusal>,
+    /// Whether the peer knows that this process may act, as far as it has answered.
+    told_acts: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,8 @@ struct Asked {
     nonce: u64,
     first_at: Millis,
     last_at: Millis,
+    /// Whether this process could act when it was said first: a repetition says the same.
+    acts: bool,
 }
 
 /// What is to be said to a peer now.
@@ -31,8 +35,8 @@ struct Asked {
 pub(super) enum Due {
     /// A hello of this nonce.
     Hello(u64),
-    /// A renewal of this token and nonce.
-    Renew(u64, u64),
+    /// A renewal of this token and nonce, and whether this process may act.
+    Renew(u64, u64, bool),
 }
 
 /// The holding half of a party.
@@ -63,29 +67,33 @@ impl Holdings {
     }
 
     /// Whether something is to be said for which a fresh nonce is needed.
-    pub(super) fn needs_nonce(&self, linked: &BTreeSet<PartyIndex>, now: Millis) -> bool {
-        linked.iter().filter_map(|peer| self.peers.get(peer)).any(|grant| grant.is_due(now) && grant.asked.is_none())
+    pub(super) fn needs_nonce(&self, linked: &BTreeSet<PartyIndex>, acts: bool, now: Millis) -> bool {
+        let is_due = |grant: &Grant| grant.asked.is_none() && grant.is_due(acts, now);
+        linked.iter().filter_map(|peer| self.peers.get(peer)).any(is_due)
     }
 
-    /// What is to be said now, and to whom. `nonce` serves whatever is asked for the first time.
+    /// What is to be said now, and to whom, by a process that `acts` or may not. `nonce` serves whatever is asked for the
+    /// first time.
     pub(super) fn due(
         &mut self,
         linked: &BTreeSet<PartyIndex>,
         nonce: Option<u64>,
+        acts: bool,
         now: Millis,
     ) -> Vec<(PartyIndex, Due)> {
         let mut due = Vec::new();
         for (peer, grant) in self.peers.iter_mut().filter(|(peer, _)| linked.contains(peer)) {
-            if !grant.is_due(now) {
+            if !grant.is_due(acts, now) {
                 continue;
             }
             let asked = match (grant.asked, nonce) {
                 (Some(asked), _) => Asked { last_at: now, ..asked },
-                (None, Some(nonce)) => Asked { nonce, first_at: now, last_at: now },
+                (None, Some(nonce)) => Asked { nonce, first_at: now, last_at: now, acts },
                 (None, None) => continue,
             };
             grant.asked = Some(asked);
-            due.push((*peer, grant.token.map_or(Due::Hello(asked.nonce), |token| Due::Renew(token, asked.nonce))));
+            let renew = |token| Due::Renew(token, asked.nonce, asked.acts);
+            due.push((*peer, grant.token.map_or(Due::Hello(asked.nonce), renew)));
         }
         due
     }
@@ -102,7 +110,7 @@ impl Holdings {
         let Some(asked) = grant.asked.filter(|asked| asked.nonce == nonce && grant.token.is_none()) else {
             return false;
         };
-        *grant = Grant { token: Some(token), valid_until: asked.first_at + LEASE_MS, asked: None, refused: None };
+        *grant = Grant { token: Some(token), valid_until: asked.first_at + LEASE_MS, ..Grant::default() };
         self.answered.insert(from);
         if !self.is_known {
             for known in known {
@@ -120,7 +128,8 @@ impl Holdings {
         let Some(asked) = grant.asked.filter(|asked| asked.nonce == nonce && grant.token.is_some()) else {
             return false;
         };
-        *grant = Grant { token: Some(token), valid_until: asked.first_at + LEASE_MS, asked: None, refused: None };
+        let valid_until = asked.first_at + LEASE_MS;
+        *grant = Grant { token: Some(token), valid_until, told_acts: asked.acts, ..Grant::default() };
         true
     }
 
@@ -147,7 +156,7 @@ impl Holdings {
         let is_news = grant.refused != Some(reason);
         let valid_until = grant.valid_until.min(now);
         // What is said next is a new question: the peer may have changed its mind, or an operator it.
-        *grant = Grant { token: None, valid_until, asked: None, refused: Some(reason) };
+        *grant = Grant { valid_until, refused: Some(reason), ..Grant::default() };
         grant.asked = Some(Asked { last_at: now, ..asked });
         is_news
     }
@@ -221,11 +230,12 @@ impl Holdings {
 }
 
 impl Grant {
-    fn is_due(&self, now: Millis) -> bool {
+    /// A peer learns at once whether this process may act.
+    fn is_due(&self, acts: bool, now: Millis) -> bool {
         match (self.asked, self.token) {
             (Some(asked), _) => now >= asked.last_at + REPEAT_EVERY_MS,
             (None, None) => true,
-            (None, Some(_)) => now + LEASE_MS >= self.valid_until + RENEW_EVERY_MS,
+            (None, Some(_)) => acts != self.told_acts || now + LEASE_MS >= self.valid_until + RENEW_EVERY_MS,
         }
     }
 }

@@ -112,6 +112,8 @@ pub enum LeaseWord {
         nonce: u64,
         /// How far the sender has seen each chain.
         sights: Vec<Sight>,
+        /// Whether the sender may act for its party: one that may not is no help, and is not counted as here.
+        acts: bool,
     },
     /// So it be.
     Renewed {

@@ -80,7 +80,10 @@ impl Node {
                 "it does not ask to come back by a restore of this name, or another restore of that incarnation has this party's \
                  consent",
             ),
-            Word::Vouch => Err("it was heard within the last lease: nobody vouches that a living peer is dead"),
+            Word::Vouch => Err(
+                "it was heard within the last lease, or this process has listened for less than one: nobody vouches that a \
+                 living peer is dead",
+            ),
             Word::Unfence => Err("it is not fenced here"),
         }
     }
@@ -150,7 +153,11 @@ impl Node {
         }
         let acts = self.lease.hear(&heard, word, self.now);
         self.lease_acts(acts);
-        self.presence();
+        match word {
+            // Whether this process may act may have changed, which its peers learn at once.
+            LeaseWord::Granted { .. } => self.tick_lease(),
+            _ => self.presence(),
+        }
     }
 
     /// Whether these are the consents of more than half of a party's peers to this incarnation of it.

@@ -66,7 +66,7 @@ impl Double {
 
     /// What a peer answers to a renewal by one of the two, which draws this chance.
     pub(crate) async fn renew(&mut self, peer: PartyIndex, token: u64, nonce: u64) -> LeaseWord {
-        self.ask(peer, LeaseWord::Renew { token, nonce, sights: Vec::new() }, nonce).await
+        self.ask(peer, LeaseWord::Renew { token, nonce, sights: Vec::new(), acts: false }, nonce).await
     }
 
     /// Says it when the link stands, and waits for the answer to it. Whatever else is said is not listened to.

@@ -10,7 +10,8 @@ use keyring::readiness::{Name, Readiness};
 use keyring::request::State;
 use mpc_core::PartyIndex;
 
-/// A peer counts as here for so long after it was last heard: one lease, and the longest time between two looks of a node.
+/// A peer counts as here for so long after it was last heard, or could act: one lease, and the longest time between two
+/// looks of a node.
 const PRESENT_MS_MAX: u64 = LEASE_MS + 2_000;
 /// Where nothing goes wrong and nothing is achieved for so long, something stands in the way. It is longer than it takes a
 /// node to call a chain halted.
@@ -30,6 +31,10 @@ type Broken = (&'static str, String);
 pub(crate) struct Health {
     /// When each party last took in anything of each peer.
     heard: BTreeMap<(PartyIndex, PartyIndex), u64>,
+    /// Since when each living party may not act.
+    idle: BTreeMap<PartyIndex, u64>,
+    /// How long a question and its answer travel at most, by the weather of this moment.
+    pub(crate) round_trip: u64,
     /// Since when each party has had each request to do.
     waiting: BTreeMap<(PartyIndex, DecreeId), u64>,
     /// When something last went wrong, or was achieved.
@@ -48,6 +53,16 @@ impl Health {
     pub(crate) fn ended(&mut self, party: PartyIndex) {
         self.waiting.retain(|(by, _), _| *by != party);
         self.heard.retain(|(by, _), _| *by != party);
+        self.idle.remove(&party);
+    }
+
+    /// Whether a living party may act.
+    pub(crate) fn acts(&mut self, party: PartyIndex, acts: bool, now: u64) {
+        if acts {
+            self.idle.remove(&party);
+        } else {
+            self.idle.entry(party).or_insert(now);
+        }
     }
 
     /// Something went wrong, or was achieved: what waits has no cause of its own yet.
@@ -92,8 +107,15 @@ impl Health {
     fn counts_who_is_gone(&self, node: &Node, now: u64) -> Option<Broken> {
         let me = node.me();
         let age = |peer: &PartyIndex| now - self.heard.get(&(me, *peer)).copied().unwrap_or(0);
-        let gone = node.present().iter().find(|peer| **peer != me && age(peer) > PRESENT_MS_MAX)?;
-        Some(("no_false_health", format!("{me} counts {gone} as here, which it last heard {} ms ago", age(gone))))
+        let idle = |peer: &PartyIndex| self.idle.get(peer).map_or(0, |since| now - since);
+        // That it may not act is the next thing that it says, when it has heard the answer to the last.
+        let is_gone = |peer: &PartyIndex| age(peer) > PRESENT_MS_MAX || idle(peer) > PRESENT_MS_MAX + self.round_trip;
+        let gone = node.present().iter().find(|peer| **peer != me && is_gone(peer))?;
+        let (age, idle) = (age(gone), idle(gone));
+        let text = format!(
+            "{me} counts {gone} as here, which it last heard {age} ms ago and which may not act since {idle} ms"
+        );
+        Some(("no_false_health", text))
     }
 
     fn is_silent_about_itself(

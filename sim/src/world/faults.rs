@@ -1,7 +1,7 @@
 //! What goes wrong: crashes and restarts, links, and the healing of everything.
 
 use chain_client::KeyType;
-use keyring::lease::{Life, Process};
+use keyring::lease::{LEASE_MS, Life, Process};
 use keyring::node::{ChainSetup, Event, Node, Setup, Word};
 use keyring::store::{CrashPoint, Store};
 use mpc_core::{PartyIndex, Suite};
@@ -59,9 +59,10 @@ impl World {
         }
         self.settle(party);
         self.deliver(party, Event::Primes(true));
-        // Whoever never starts is known to be dead: its peers' operators say so.
+        // Whoever never starts is known to be dead: its peers' operators say so, as soon as they may.
         for absent in self.plan.absent.clone() {
-            self.deliver(party, Event::Operator(absent, Word::Vouch));
+            let (incarnation, event) = (self.process(party).incarnation, Event::Operator(absent, Word::Vouch));
+            self.after(LEASE_MS, Happening::Told { party, incarnation, event: Box::new(event) });
         }
         let height = self.ledger.height();
         let wait = self.rng.gen_range(10..200);

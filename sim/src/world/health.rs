@@ -54,6 +54,12 @@ impl World {
         if !self.is_still() {
             self.laws.disturbed();
         }
+        self.laws.round_trip(2 * self.network.weather.way_ms_max());
+        for process in &self.processes {
+            if let Some(node) = process.node.as_ref() {
+                self.laws.acts(process.party, node.may_act());
+            }
+        }
         let place = |party: PartyIndex| usize::from(party.get());
         let (processes, town, network, now) = (&self.processes, &self.town, &self.network, self.now);
         let Some(node) = processes.get(place(party)).and_then(|process| process.node.as_ref()) else { return };

@@ -143,6 +143,9 @@ impl Scene {
                         let life = Life { incarnation: 0, boot: 1 };
                         words.push(LeaseWord::Hello { life, nonce: 1, held: None, restore: 0 });
                     }
+                    LeaseWord::Granted { token, .. } => {
+                        words.push(LeaseWord::Renew { token, nonce: 2, sights: Vec::new(), acts: true });
+                    }
                     _ => {}
                 }
             }
