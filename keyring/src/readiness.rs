@@ -247,22 +247,8 @@ pub struct NodeFacts {
 /// A chain, as its follower, its controller and the node see it.
 #[derive(Clone, Debug)]
 pub struct ChainFacts {
-    /// Chain id.
-    pub id: String,
-    /// The keyring's address.
-    pub keyring_address: String,
-    /// This party's account.
-    pub account: String,
-    /// How often it is asked.
-    pub poll_ms: Millis,
-    /// Longest wait for one reply.
-    pub call_timeout_ms: Millis,
-    /// Since its head was last read; `None`: never.
-    pub read_age_ms: Option<Millis>,
-    /// Since keyring and open requests were last read; `None`: never.
-    pub look_age_ms: Option<Millis>,
-    /// Whether the last attempt to read these failed.
-    pub look_failed: bool,
+    /// What its follower knows.
+    pub shell: ChainShell,
     /// Since the last new block; `None`: there was none.
     pub block_age_ms: Option<Millis>,
     /// Measured time between blocks.
@@ -279,6 +265,27 @@ pub struct ChainFacts {
     pub forked: Option<String>,
     /// What else its controller would have a person look at.
     pub warnings: Vec<String>,
+}
+
+/// What the shell around the node knows of a chain.
+#[derive(Clone, Debug, Default)]
+pub struct ChainShell {
+    /// Chain id.
+    pub id: String,
+    /// The keyring's address.
+    pub keyring_address: String,
+    /// This party's account.
+    pub account: String,
+    /// How often it is asked.
+    pub poll_ms: Millis,
+    /// Longest wait for one reply.
+    pub call_timeout_ms: Millis,
+    /// Since its head was last read; `None`: never.
+    pub read_age_ms: Option<Millis>,
+    /// Since keyring and open requests were last read; `None`: never.
+    pub look_age_ms: Option<Millis>,
+    /// Whether the last attempt to read these failed.
+    pub look_failed: bool,
     /// Endpoints that failed lately and are not preferred.
     pub failing_endpoints: Vec<String>,
 }
@@ -431,19 +438,22 @@ impl Readiness {
 
     fn chain(&mut self, chain: &ChainFacts) {
         self.chain_reads(chain);
-        let id = &chain.id;
+        let id = &chain.shell.id;
         match chain.keyring {
             Keyring::Serving => {}
             // The chain itself is unread: that says it all.
-            Keyring::Unread if chain.look_age_ms.is_none() => {}
+            Keyring::Unread if chain.shell.look_age_ms.is_none() => {}
             Keyring::Unread => {
-                self.push(Name::KeyringUnread, format_args!("chain {id} shows no keyring {}", chain.keyring_address));
+                self.push(
+                    Name::KeyringUnread,
+                    format_args!("chain {id} shows no keyring {}", chain.shell.keyring_address),
+                );
             }
             Keyring::Off => {
-                self.push(Name::KeyringOff, format_args!("chain {id}: keyring {} is off", chain.keyring_address));
+                self.push(Name::KeyringOff, format_args!("chain {id}: keyring {} is off", chain.shell.keyring_address));
             }
             Keyring::NotAParty => {
-                let (account, keyring) = (&chain.account, &chain.keyring_address);
+                let (account, keyring) = (&chain.shell.account, &chain.shell.keyring_address);
                 self.push(Name::NotAParty, format_args!("chain {id}: {account} is no party of keyring {keyring}"));
             }
         }
@@ -457,7 +467,7 @@ impl Readiness {
             self.push(Name::ControllerWarns, format_args!("chain {id}: {warning}"));
         }
         if chain.is_out_of_funds {
-            self.push(Name::NoFunds, format_args!("chain {id}: account {} has no funds", chain.account));
+            self.push(Name::NoFunds, format_args!("chain {id}: account {} has no funds", chain.shell.account));
         }
         if chain.is_over_ceiling {
             self.push(
@@ -465,17 +475,18 @@ impl Readiness {
                 format_args!("chain {id}: an answer costs more than the ceiling, or fees are unread"),
             );
         }
-        if !chain.failing_endpoints.is_empty() {
-            let endpoints = chain.failing_endpoints.join(", ");
+        if !chain.shell.failing_endpoints.is_empty() {
+            let endpoints = chain.shell.failing_endpoints.join(", ");
             self.push(Name::EndpointFailing, format_args!("chain {id}: failing: {endpoints}"));
         }
     }
 
     fn chain_reads(&mut self, chain: &ChainFacts) {
-        let id = &chain.id;
-        let stale_after_ms = chain.poll_ms.saturating_mul(STALE_POLLS).saturating_add(chain.call_timeout_ms);
+        let id = &chain.shell.id;
+        let stale_after_ms =
+            chain.shell.poll_ms.saturating_mul(STALE_POLLS).saturating_add(chain.shell.call_timeout_ms);
         let halted_after_ms = chain.block_ms.saturating_mul(HALTED_BLOCKS).max(HALTED_MS_MIN);
-        let Some(read_age_ms) = chain.read_age_ms else {
+        let Some(read_age_ms) = chain.shell.read_age_ms else {
             return self.push(Name::ChainUnread, format_args!("chain {id} was not read yet"));
         };
         if read_age_ms > stale_after_ms {
@@ -484,12 +495,12 @@ impl Readiness {
         if let Some(age_ms) = chain.block_age_ms.filter(|age_ms| *age_ms > halted_after_ms) {
             self.push(Name::ChainHalted, format_args!("chain {id} shows no new block for {} s", age_ms / 1_000));
         }
-        match chain.look_age_ms {
-            None if chain.look_failed => {
+        match chain.shell.look_age_ms {
+            None if chain.shell.look_failed => {
                 self.push(Name::RequestsUnread, format_args!("chain {id}: open requests were never read"));
             }
             None => self.push(Name::ChainUnread, format_args!("chain {id}: open requests were not read yet")),
-            Some(age_ms) if chain.look_failed && age_ms > stale_after_ms => {
+            Some(age_ms) if chain.shell.look_failed && age_ms > stale_after_ms => {
                 let age_s = age_ms / 1_000;
                 self.push(Name::RequestsUnread, format_args!("chain {id}: open requests were last read {age_s} s ago"));
             }

@@ -40,6 +40,17 @@ const fn terms(need: u16, of: u16) -> Terms {
     Terms { lifetime_blocks: 600, ..Terms::of(need, of) }
 }
 
+/// Three processes that have nothing to do, and a key of theirs to sign with.
+async fn three_with_a_key() -> (Crew, Customer, Vec<RequestId>) {
+    let mut crew = Crew::start(terms(2, 3)).await;
+    crew.until_stocked().await;
+    let customer = Customer::of(&crew).await;
+    let keys = customer.ask_keys(&["ecdsa"]).await;
+    customer.all_fulfilled(&keys).await;
+    crew.until_settled().await;
+    (crew, customer, keys)
+}
+
 /// How often a party has begun to act, in all of its processes.
 fn leases(crew: &Crew, party: usize) -> usize {
     crew.log_text(party).matches("this process may act for its party").count()

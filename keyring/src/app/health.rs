@@ -9,12 +9,12 @@ use mpc_core::PartyIndex;
 
 use super::Inbox;
 use super::facts::{ChainView, ContractView, Desk};
-use super::look::{ChainShell, ContractLook, NodeLook};
+use super::look::{ContractLook, NodeLook};
 use crate::agreement::clock::Millis;
 use crate::metrics::{ChainSnapshot, ProcessFacts, Snapshot};
 use crate::monitoring::Probe;
 use crate::node::Node;
-use crate::readiness::{Beat, ContractFacts, Facts, NodeFacts, PeerFacts, Readiness};
+use crate::readiness::{Beat, ChainShell, ContractFacts, Facts, NodeFacts, PeerFacts, Readiness};
 use crate::store::Store;
 
 /// Longest wait for the node's thread. It takes at most a few hundred events between two looks.

@@ -10,7 +10,7 @@ use mpc_core::{PartyIndex, Suite};
 use crate::agreement::clock::Millis;
 use crate::lease::{Restraint, restore_name};
 use crate::node::Node;
-use crate::readiness::{ChainFacts, ContractFacts, Keyring, NodeFacts};
+use crate::readiness::{ChainFacts, ChainShell, ContractFacts, Keyring, NodeFacts};
 use crate::sender;
 use crate::store::{Head, Store, StoreMemory};
 
@@ -170,42 +170,12 @@ impl NodeLook {
     }
 }
 
-/// What the shell of a chain knows of it beside the node.
-#[derive(Clone, Debug, Default)]
-pub struct ChainShell {
-    /// Chain id.
-    pub id: String,
-    /// The keyring's address.
-    pub keyring_address: String,
-    /// This party's account.
-    pub account: String,
-    /// How often the chain is asked.
-    pub poll_ms: Millis,
-    /// Longest wait for one reply.
-    pub call_timeout_ms: Millis,
-    /// Since its head was last read; `None`: never.
-    pub read_age_ms: Option<Millis>,
-    /// Since keyring and open requests were last read; `None`: never.
-    pub look_age_ms: Option<Millis>,
-    /// Whether the last attempt to read these failed.
-    pub look_failed: bool,
-    /// Endpoints that failed lately and are not preferred.
-    pub failing_endpoints: Vec<String>,
-}
-
 impl ChainShell {
     /// With what the node shows. A chain that the node does not show is unread, whatever its shell says.
     #[must_use]
     pub fn facts(self, look: Option<&ChainLook>) -> ChainFacts {
         ChainFacts {
-            id: self.id,
-            keyring_address: self.keyring_address,
-            account: self.account,
-            poll_ms: self.poll_ms,
-            call_timeout_ms: self.call_timeout_ms,
-            read_age_ms: look.and(self.read_age_ms),
-            look_age_ms: self.look_age_ms,
-            look_failed: self.look_failed,
+            shell: Self { read_age_ms: look.and(self.read_age_ms), ..self },
             block_age_ms: look.and_then(|look| look.block_age_ms),
             block_ms: look.map_or(0, |look| look.block_ms),
             keyring: look.map_or(Keyring::Unread, |look| look.keyring),
@@ -214,7 +184,6 @@ impl ChainShell {
             halted: look.and_then(|look| look.halted.clone()),
             forked: look.and_then(|look| look.forked.clone()),
             warnings: look.map(|look| look.warnings.clone()).unwrap_or_default(),
-            failing_endpoints: self.failing_endpoints,
         }
     }
 }

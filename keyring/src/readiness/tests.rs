@@ -1,7 +1,7 @@
 use super::*;
 
 fn chain() -> ChainFacts {
-    ChainFacts {
+    let shell = ChainShell {
         id: "zenrock".to_owned(),
         keyring_address: "keyring1x".to_owned(),
         account: "zen1party".to_owned(),
@@ -10,6 +10,10 @@ fn chain() -> ChainFacts {
         read_age_ms: Some(400),
         look_age_ms: Some(3_000),
         look_failed: false,
+        failing_endpoints: Vec::new(),
+    };
+    ChainFacts {
+        shell,
         block_age_ms: Some(3_000),
         block_ms: 5_000,
         keyring: Keyring::Serving,
@@ -18,7 +22,6 @@ fn chain() -> ChainFacts {
         halted: None,
         forked: None,
         warnings: Vec::new(),
-        failing_endpoints: Vec::new(),
     }
 }
 
@@ -156,21 +159,24 @@ fn stock_blocks_only_where_work_stands_still() {
 #[test]
 fn a_chain_that_was_never_read_is_unread_and_nothing_else() {
     let unread = |chain: &mut ChainFacts| {
-        (chain.read_age_ms, chain.look_age_ms, chain.block_age_ms) = (None, None, None);
+        (chain.shell.read_age_ms, chain.shell.look_age_ms, chain.block_age_ms) = (None, None, None);
         chain.keyring = Keyring::Unread;
     };
     assert_eq!(with_chain(unread), ["chain_unread"]);
     // Its head was read a moment ago, its requests are being read for the first time.
-    assert_eq!(with_chain(|chain| (chain.look_age_ms, chain.keyring) = (None, Keyring::Unread)), ["chain_unread"]);
+    assert_eq!(
+        with_chain(|chain| (chain.shell.look_age_ms, chain.keyring) = (None, Keyring::Unread)),
+        ["chain_unread"]
+    );
 }
 
 #[test]
 fn a_read_that_is_too_old_is_no_health() {
     let stale_after_ms = STALE_POLLS * 1_000 + 5_000;
-    assert_eq!(with_chain(|chain| chain.read_age_ms = Some(stale_after_ms)), [""; 0]);
-    assert_eq!(with_chain(|chain| chain.read_age_ms = Some(stale_after_ms + 1)), ["chain_stale"]);
+    assert_eq!(with_chain(|chain| chain.shell.read_age_ms = Some(stale_after_ms)), [""; 0]);
+    assert_eq!(with_chain(|chain| chain.shell.read_age_ms = Some(stale_after_ms + 1)), ["chain_stale"]);
     // Blocks are old then, too; but that is the reading's fault.
-    let both = |chain: &mut ChainFacts| (chain.read_age_ms, chain.block_age_ms) = (Some(600_000), Some(600_000));
+    let both = |chain: &mut ChainFacts| (chain.shell.read_age_ms, chain.block_age_ms) = (Some(600_000), Some(600_000));
     assert_eq!(with_chain(both), ["chain_stale"]);
 }
 
@@ -186,13 +192,13 @@ fn a_chain_without_new_blocks_is_halted_after_ten_of_its_own_block_times() {
 
 #[test]
 fn one_failed_look_is_forgiven_and_a_row_of_them_is_not() {
-    assert_eq!(with_chain(|chain| chain.look_failed = true), [""; 0]);
-    let failing = |chain: &mut ChainFacts| (chain.look_failed, chain.look_age_ms) = (true, Some(60_000));
+    assert_eq!(with_chain(|chain| chain.shell.look_failed = true), [""; 0]);
+    let failing = |chain: &mut ChainFacts| (chain.shell.look_failed, chain.shell.look_age_ms) = (true, Some(60_000));
     assert_eq!(with_chain(failing), ["requests_unread"]);
-    let never = |chain: &mut ChainFacts| (chain.look_failed, chain.look_age_ms) = (true, None);
+    let never = |chain: &mut ChainFacts| (chain.shell.look_failed, chain.shell.look_age_ms) = (true, None);
     assert_eq!(with_chain(never), ["requests_unread"]);
     // A chain without new blocks is not looked at, and that is no failure.
-    assert_eq!(with_chain(|chain| chain.look_age_ms = Some(40_000)), [""; 0]);
+    assert_eq!(with_chain(|chain| chain.shell.look_age_ms = Some(40_000)), [""; 0]);
 }
 
 #[test]
@@ -205,7 +211,7 @@ fn whatever_stops_publication_is_named() {
     assert_eq!(with_chain(|chain| chain.warnings = vec!["it is denied".to_owned()]), ["controller_warns"]);
     assert_eq!(with_chain(|chain| chain.is_out_of_funds = true), ["no_funds"]);
     assert_eq!(with_chain(|chain| chain.is_over_ceiling = true), ["fee_ceiling"]);
-    assert_eq!(with_chain(|chain| chain.failing_endpoints = vec!["http://a".to_owned()]), ["endpoint_failing"]);
+    assert_eq!(with_chain(|chain| chain.shell.failing_endpoints = vec!["http://a".to_owned()]), ["endpoint_failing"]);
 }
 
 #[test]

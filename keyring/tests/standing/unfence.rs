@@ -3,11 +3,10 @@
 use keyring::lease::{LeaseWord, Refusal};
 use mpc_core::PartyIndex;
 
-use crate::customer::Customer;
 use crate::double::Double;
 use crate::ground::party_address;
 use crate::operator::{fails, keyringd, on_record, readyz, says, succeeds};
-use crate::{Crew, is_whole, leases, terms};
+use crate::{Crew, is_whole, leases, three_with_a_key};
 
 const COPIED: usize = 2;
 const FENCED: &str = "degraded peer_fenced: two live copies were seen of party-2; its operator ends a copy for good";
@@ -41,12 +40,7 @@ async fn is_fenced_at(crew: &Crew, peer: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_party_of_which_two_live_copies_were_seen_acts_again_when_the_operators_of_its_peers_say_so() {
-    let mut crew = Crew::start(terms(2, 3)).await;
-    crew.until_stocked().await;
-    let customer = Customer::of(&crew).await;
-    let keys = customer.ask_keys(&["ecdsa"]).await;
-    customer.all_fulfilled(&keys).await;
-    crew.until_settled().await;
+    let (mut crew, customer, keys) = three_with_a_key().await;
 
     assert!(crew.stop_party(COPIED).await.success());
     let unfence = |crew: &Crew, peer| keyringd(crew, peer, &["peers", "unfence", "party-2"]);

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use crate::customer::Customer;
 use crate::operator::{fails, keyringd, on_record, readyz, succeeds, wait};
-use crate::{Crew, is_whole, leases, nothing_is_answered, terms};
+use crate::{Crew, is_whole, leases, nothing_is_answered, three_with_a_key};
 
 const ALIVE: usize = 0;
 const BACK: usize = 1;
@@ -15,12 +14,7 @@ const EARLY: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_comes_back_while_another_is_silent_acts_when_its_operator_vouches_that_this_one_is_dead() {
-    let mut crew = Crew::start(terms(2, 3)).await;
-    crew.until_stocked().await;
-    let customer = Customer::of(&crew).await;
-    let keys = customer.ask_keys(&["ecdsa"]).await;
-    customer.all_fulfilled(&keys).await;
-    crew.until_settled().await;
+    let (mut crew, customer, keys) = three_with_a_key().await;
 
     crew.kill_party(BACK).await;
     crew.kill_party(DEAD).await;

@@ -1,7 +1,7 @@
 //! What each node says of itself: the daemon's own judgement, over what its node and its shell show in this world.
 
-use keyring::app::look::{ChainShell, NodeLook};
-use keyring::readiness::{Beat, Facts, PeerFacts, Readiness};
+use keyring::app::look::NodeLook;
+use keyring::readiness::{Beat, ChainShell, Facts, PeerFacts, Readiness};
 use mpc_core::PartyIndex;
 
 use super::World;
