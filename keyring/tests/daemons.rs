@@ -98,7 +98,7 @@ async fn of_five_one_may_stop_below_three_nothing_happens_and_work_resumes_when_
 async fn twelve_at_once(need: u16, of: u16) {
     show_logs();
     let _alone = ONE_AT_A_TIME.lock().await;
-    let fleet = Fleet::start(need, of, Duration::from_secs(1), 60, true).await;
+    let fleet = Fleet::start(need, of, Duration::from_secs(1), 90, true).await;
     let stocked = usize::from(of) * 4;
     fleet.until("shelf", move |node| node.has_auxiliary() && node.free_keys().count() >= stocked).await;
     let customer = Customer::of(&fleet).await;

@@ -130,20 +130,21 @@ impl ContractFollower {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            let mut mark = self.known_mark().await.flatten();
             let tips = match self.chain.tips().await {
                 Ok(tips) => tips,
                 Err(error) => {
                     let stop = Stop::from(error);
-                    self.stopped(stop).await;
+                    self.stopped(stop, mark).await;
                     continue;
                 }
             };
             self.pulse.head_read();
-            let read = self.read_on(&tips).await;
+            let read = self.read_on(&tips, &mut mark).await;
             self.pulse.looked(read.is_ok());
             match read {
-                Ok(()) => self.tell(ContractNews::Closed(None)).await,
-                Err(stop) => self.stopped(stop).await,
+                Ok(()) => self.tell(ContractNews::Opened).await,
+                Err(stop) => self.stopped(stop, mark).await,
             }
             // A reorganised chain shows another block at the same height, or a lower one: each is news to the sender.
             if last.replace(tips.head.hash) != Some(tips.head.hash) {
@@ -156,22 +157,23 @@ impl ContractFollower {
         }
     }
 
-    async fn stopped(&self, stop: Stop) {
+    async fn stopped(&self, stop: Stop, mark: Option<Mark>) {
         match stop {
             Stop::Later(error) => warn!(chain = self.name(), %error, "the contract cannot be read now"),
-            Stop::Closed(why) => self.tell(ContractNews::Closed(Some(why))).await,
+            Stop::Closed(why) => self.tell(ContractNews::Closed { mark, why }).await,
         }
     }
 
-    /// Final blocks behind the node's mark, range by range.
-    async fn read_on(&self, tips: &Tips) -> Result<(), Stop> {
+    /// Final blocks behind the node's mark, range by range. Leaves the mark where it came to.
+    async fn read_on(&self, tips: &Tips, at: &mut Option<Mark>) -> Result<(), Stop> {
         let Block { height, hash, .. } = tips.last_final;
         for _ in 0..RANGES_PER_POLL {
             let Some(mark) = self.mark().await? else { return Ok(()) };
+            *at = Some(mark);
             let Some(range) = self.chain.range(self.proxy.address, mark).await? else { break };
             let reached = range.mark;
             let span = self.judged(mark, range).await?;
-            self.tell(ContractNews::Closed(None)).await;
+            self.tell(ContractNews::Opened).await;
             self.tell(ContractNews::Span(Box::new(span))).await;
             // The node takes it whole or, when it has no room, not now.
             if self.mark().await? != Some(reached) {
@@ -182,13 +184,15 @@ impl ContractFollower {
         Ok(())
     }
 
-    /// Where the node's reading stands; at first, the configured beginning.
-    async fn mark(&self) -> Result<Option<Mark>, EvmError> {
+    /// Where the node's reading stands; `None` outside: it has ended, inside: it has not begun.
+    async fn known_mark(&self) -> Option<Option<Mark>> {
         let chain = self.name();
-        let Some(known) = self.inbox.look(move |node, _| node.contract(&chain).map(|shown| shown.mark)).await else {
-            return Ok(None);
-        };
-        match known {
+        self.inbox.look(move |node, _| node.contract(&chain).map(|shown| shown.mark)).await.flatten()
+    }
+
+    /// The same; at first, the configured beginning.
+    async fn mark(&self) -> Result<Option<Mark>, EvmError> {
+        match self.known_mark().await {
             Some(Some(mark)) => Ok(Some(mark)),
             Some(None) => self.chain.mark(self.proxy.address, self.first_block).await.map(Some),
             None => Ok(None),

@@ -91,8 +91,15 @@ pub enum ContractNews {
     },
     /// A span.
     Span(Box<Span>),
-    /// Why nothing is read and nothing signed, or that it goes on.
-    Closed(Option<String>),
+    /// Nothing is read and nothing signed.
+    Closed {
+        /// Where reading stood when that was found. An operator may have decided meanwhile to read from another block.
+        mark: Option<Mark>,
+        /// Why.
+        why: String,
+    },
+    /// It is read as it should be.
+    Opened,
     /// The newest block. A reorganised chain may be shorter for a while.
     Head(Height),
     /// The account at the newest block.
@@ -282,14 +289,18 @@ impl Node {
             ContractNews::Rebase { mark, undone } => self.rebase(chain, mark, &undone),
             ContractNews::Destination { decree, at, said } => self.destination_seen(&decree, at, *said),
             ContractNews::Release(trace) => self.release(chain, trace),
-            ContractNews::Closed(why) => {
-                if side.closed != why {
-                    side.closed.clone_from(&why);
-                    side.sender.fork(why.clone());
-                    match why {
-                        Some(why) => self.note(Level::Alarm, None, format!("{chain} is not served: {why}")),
-                        None => self.note(Level::Warn, None, format!("{chain} is served again")),
-                    }
+            ContractNews::Closed { mark, .. } if mark.is_some() && side.mark.is_some() && mark != side.mark => {}
+            ContractNews::Closed { why, .. } => {
+                if side.closed.as_ref() != Some(&why) {
+                    side.closed = Some(why.clone());
+                    side.sender.fork(Some(why.clone()));
+                    self.note(Level::Alarm, None, format!("{chain} is not served: {why}"));
+                }
+            }
+            ContractNews::Opened => {
+                if side.closed.take().is_some() {
+                    side.sender.fork(None);
+                    self.note(Level::Warn, None, format!("{chain} is served again"));
                 }
             }
             news => self.sender_news(chain, news),

@@ -60,7 +60,8 @@ impl Node {
             ContractNews::Resume(nonce) => self.resume_sender(chain, nonce),
             ContractNews::Final { .. }
             | ContractNews::Span(_)
-            | ContractNews::Closed(_)
+            | ContractNews::Closed { .. }
+            | ContractNews::Opened
             | ContractNews::Destination { .. }
             | ContractNews::Release(_)
             | ContractNews::Rebase { .. } => {}

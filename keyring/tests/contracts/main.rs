@@ -108,6 +108,11 @@ fn owned_key(contract: &Contract, owner: Address, index: u64) -> Asked {
     Asked::Key { asked: KeyAsked { slot, at: LogPlace { index, ..contract.next() } }, options: 1 }
 }
 
+/// What the shell says when it finds the contract closed, or open.
+fn closing(why: Option<&str>) -> ContractNews {
+    why.map_or(ContractNews::Opened, |why| ContractNews::Closed { mark: None, why: why.to_owned() })
+}
+
 fn chain() -> String {
     contract::chain_of(PROXY.chain)
 }
@@ -437,7 +442,7 @@ fn while_a_contract_is_closed_nothing_is_decided_and_then_everything_is() {
     let mut contract = Contract::new(PROXY);
     let key = contract.key(WalletKind::Evm, 0);
     contract.says(&mut cluster, vec![Said::Asked(key, true)]);
-    let closed = |why: Option<&str>| Event::Contract(chain(), ContractNews::Closed(why.map(str::to_owned)));
+    let closed = |why| Event::Contract(chain(), closing(why));
     let hash = contract.hash(WalletKind::Evm, 0, &[3; 32]);
     let (decree, before) = (hash.decree().unwrap(), contract.mark);
     cluster.tell_all(|| closed(Some("it runs code that is not listed")));
@@ -456,7 +461,7 @@ fn a_contract_that_closes_while_a_request_is_open_stops_it_until_it_opens() {
     let contract = Contract::new(PROXY);
     let key = contract.key(WalletKind::Evm, 0);
     let decree = key.decree().unwrap();
-    let closed = |why: Option<&str>| Event::Contract(chain(), ContractNews::Closed(why.map(str::to_owned)));
+    let closed = |why| Event::Contract(chain(), closing(why));
     let at = contract.next();
     let span = Span {
         from: contract.mark,

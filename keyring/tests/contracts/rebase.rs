@@ -8,10 +8,10 @@ use keyring::node::{ContractNews, Event, Said};
 use keyring::request::State;
 
 use super::support::Cluster;
-use super::{Contract, PROXY, chain, one, record};
+use super::{Contract, PROXY, chain, closing, one, record};
 
 fn closed(why: Option<&str>) -> Event {
-    Event::Contract(chain(), ContractNews::Closed(why.map(str::to_owned)))
+    Event::Contract(chain(), closing(why))
 }
 
 fn rebase(cluster: &mut Cluster, mark: Mark, undone: &[&Asked]) {
@@ -80,6 +80,28 @@ fn a_slot_that_was_opened_in_a_lost_block_is_opened_anew_with_another_key() {
     let hash = contract.hash(WalletKind::Evm, 0, &[3; 32]);
     contract.says(&mut cluster, vec![Said::Asked(hash.clone(), true)]);
     one(&cluster, &contract::authorisation_of(&hash.decree().unwrap()), 3);
+}
+
+#[test]
+fn a_look_that_began_before_the_operator_decided_closes_nothing_again() {
+    let mut cluster = Cluster::with(2, 3, &[PROXY]);
+    let mut contract = Contract::new(PROXY);
+    contract.says(&mut cluster, Vec::new());
+    let fork = contract.mark;
+    contract.says(&mut cluster, Vec::new());
+    let why = "another block stands where a final one stood".to_owned();
+    let found = |mark| Event::Contract(chain(), ContractNews::Closed { mark: Some(mark), why: why.clone() });
+    let is_closed = |cluster: &Cluster| cluster.parties[0].node.contract(&chain()).unwrap().closed.is_some();
+    cluster.tell_all(|| found(contract.mark));
+    cluster.settle();
+    assert!(is_closed(&cluster));
+    rebase(&mut cluster, fork, &[]);
+    cluster.tell_all(|| found(contract.mark));
+    cluster.settle();
+    assert!(!is_closed(&cluster), "that was said of what is not read any more");
+    cluster.tell_all(|| found(fork));
+    cluster.settle();
+    assert!(is_closed(&cluster), "and this is news");
 }
 
 #[test]
