@@ -96,6 +96,8 @@ enum Said {
 pub struct Lease {
     me: PartyIndex,
     process: Process,
+    /// When this process began to listen.
+    began: Millis,
     quorum: usize,
     grants: Grants,
     held: Holdings,
@@ -130,6 +132,7 @@ impl Lease {
         Self {
             me,
             process,
+            began: now,
             quorum,
             grants: Grants::new(process.instance, remembered.peers, now),
             held: Holdings::new(parties.filter(|party| *party != me), quorum, seen),
@@ -581,7 +584,8 @@ impl Lease {
     /// listened to nobody for that long.
     #[must_use]
     pub fn is_silent(&self, peer: PartyIndex, now: Millis) -> bool {
-        peer != self.me && !self.held.is_fresh(peer, now) && !self.grants.was_heard(peer, now)
+        let has_listened = now >= self.began + LEASE_MS;
+        has_listened && peer != self.me && !self.held.is_fresh(peer, now) && !self.grants.was_heard(peer, now)
     }
 
     /// An operator has decided which copy of a peer is to live, or that the process that asks runs from the disk that was

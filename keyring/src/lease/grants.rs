@@ -129,8 +129,7 @@ impl Grants {
         self.peers.get(&party).is_some_and(|peer| peer.session.is_some() && now < peer.heard_at + LEASE_MS)
     }
 
-    /// Whether anything was heard of that peer within one lease. Right after a start everybody counts as heard who was
-    /// alive when this party last ran.
+    /// Whether that peer was known and heard within one lease, whatever became of its session since.
     pub(super) fn was_heard(&self, party: PartyIndex, now: Millis) -> bool {
         self.peers.get(&party).is_some_and(|peer| peer.memory.is_some() && now < peer.heard_at + LEASE_MS)
     }

@@ -444,8 +444,13 @@ fn nobody_is_vouched_dead_by_a_process_that_has_listened_for_less_than_a_lease()
     town.bodies[1].alive = false;
     let disk = town.bodies[1].disk.clone();
     let back = town.boot(party(1), disk);
+    let new = town.boot(party(1), Disk::default());
     let now = town.now;
-    assert!(town.bodies[back].lease.vouch(party(0), now).is_none(), "it lives, and had no time to say so");
+    for number in [back, new] {
+        // Also with a disk that remembers nobody.
+        assert!(town.bodies[number].lease.vouch(party(0), now).is_none(), "it lives, and had no time to say so");
+    }
+    town.bodies[new].alive = false;
     town.bodies[2].alive = false;
     town.run(LEASE_MS + 1_000);
     let now = town.now;
